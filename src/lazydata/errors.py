@@ -1,0 +1,205 @@
+"""Every error that lazydata raises, with its exit code and its hint.
+
+One place, so that the table of exit codes in the reference can be read off it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+class LazydataError(Exception):
+    """Base of all errors of lazydata.
+
+    Args:
+        message: what is wrong, naming the path, object or remote.
+        hint: what to do next, one line, or None.
+    """
+
+    exit_code = 1
+    hint: str | None = None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(LazydataError):
+    """The call or the command line can't be carried out as it is written."""
+
+    exit_code = 2
+
+
+class PathOutside(UsageError):
+    """A path leads out of the workspace."""
+
+
+class TransferIncomplete(LazydataError):
+    """Some of what was to be moved was not.
+
+    Args:
+        message: how many, and why.
+        left: one line for each thing that was left, naming it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, left: tuple[str, ...] = (), hint: str | None = None):
+        super().__init__(message, hint=hint)
+        self.left = left
+
+
+class NotAWorkspace(LazydataError):
+    """No lazydata.yml governs the path."""
+
+    exit_code = 10
+
+
+class ManifestInvalid(LazydataError):
+    """The manifest can't be used as it is.
+
+    Args:
+        message: what is wrong.
+        file: path of the manifest.
+        line: 1-based line, or None where the whole file is meant.
+        column: 1-based column, or None.
+    """
+
+    exit_code = 11
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str = "lazydata.yml",
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        where = "".join(f":{n}" for n in (line, column) if n is not None)
+        super().__init__(f"{file}{where}: {message}", hint=hint)
+        self.file, self.line, self.column = file, line, column
+
+
+class ManifestChanged(LazydataError):
+    """The manifest was changed by someone else while it was being written."""
+
+    exit_code = 11
+
+
+class NotTracked(LazydataError, FileNotFoundError):
+    """A path that the manifest does not list, and that is not there to be recorded."""
+
+    exit_code = 12
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.errno, self.strerror, self.filename = errno.ENOENT, os.strerror(errno.ENOENT), path
+
+
+class ObjectMissing(LazydataError):
+    """An object that is neither in the store nor on any remote."""
+
+    exit_code = 12
+
+
+class RemoteObjectMissing(LazydataError):
+    """A remote does not have what was asked for."""
+
+    exit_code = 12
+
+
+class ObjectCorrupt(LazydataError):
+    """Bytes that are not what their digest says.
+
+    Args:
+        message: which object, and where it lies.
+        expected: the digest it goes by.
+        actual: the digest of its bytes.
+    """
+
+    exit_code = 13
+
+    def __init__(
+        self, message: str, *, expected: str = "", actual: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.expected, self.actual = expected, actual
+
+
+class FileBusy(LazydataError):
+    """A file that keeps changing while it is read, or a lock that is not let go."""
+
+    exit_code = 14
+
+
+class FileChanged(LazydataError):
+    """A file is not what it was, or not what the manifest says, and must not be replaced."""
+
+    exit_code = 14
+
+
+class FileDenied(LazydataError, PermissionError):
+    """A local file or directory that this user may not read or write."""
+
+    exit_code = 15
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.errno, self.strerror, self.filename = errno.EACCES, os.strerror(errno.EACCES), path
+
+
+class RemoteUnavailable(LazydataError):
+    """A remote can't be reached now; trying again may help."""
+
+    exit_code = 20
+
+
+class RemoteDenied(LazydataError):
+    """A remote refuses; trying again does not help."""
+
+    exit_code = 21
+
+
+class NoSpace(LazydataError, OSError):
+    """A file system is full, or a quota is used up."""
+
+    exit_code = 28
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.errno, self.strerror, self.filename = errno.ENOSPC, os.strerror(errno.ENOSPC), path
+
+
+def from_os_error(error: OSError, doing: str, path: str) -> LazydataError | OSError:
+    """Turn an OS error into the error of ours that says what to do, where there is one.
+
+    Args:
+        error: what the system said.
+        doing: the work that failed, such as ``"read"`` or ``"store"``.
+        path: what it was about.
+
+    Returns:
+        The error to raise (``raise from_os_error(e, ...) from e``).
+    """
+    if isinstance(error, LazydataError):
+        return error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(
+            f"no space left to {doing} {path}",
+            path=path,
+            hint="free some space (or raise the quota) and run it again; nothing was lost",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        why = "the file system is read-only" if error.errno == errno.EROFS else "permission denied"
+        return FileDenied(
+            f"can't {doing} {path}: {why}",
+            path=path,
+            hint="check its owner and mode (ls -l), and those of its directory",
+        )
+    return error

@@ -1,0 +1,81 @@
+"""What a manifest says, without how it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lazydata.digest import Digest
+
+NAME = "lazydata.yml"
+
+
+class Version(NamedTuple):
+    """One digest that an entry has had.
+
+    Args:
+        digest: what the path held.
+        size: bytes, or None where the manifest does not say (lazydata 1.x).
+        usage: scripts that tracked this version, as the manifest lists them.
+        files: number of files, for a directory; None for a file.
+        source_url: where lazydata 1.x says the bytes came from, a last resort.
+    """
+
+    digest: Digest
+    size: int | None = None
+    usage: tuple[str, ...] = ()
+    files: int | None = None
+    source_url: str | None = None
+
+
+class Entry(NamedTuple):
+    """One path and its versions, oldest first: the last in the file is the latest.
+
+    Args:
+        path: relative to the workspace, ``/``-separated, as the manifest has it
+            (a directory ends in ``/``).
+        versions: at least one.
+    """
+
+    path: str
+    versions: tuple[Version, ...]
+
+    @property
+    def latest(self) -> Version:
+        return self.versions[-1]
+
+    @property
+    def kind(self) -> str:
+        return "directory" if self.path.endswith("/") else "file"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSpec:
+    """Where a remote is.
+
+    Args:
+        name: ``origin`` and so on.
+        url: without any secret.
+        options: the other keys, such as ``endpoint``; unknown ones are kept.
+    """
+
+    name: str
+    url: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All that one ``lazydata.yml`` says.
+
+    Args:
+        files: entries by path, in the order of their first appearance.
+        remotes: by name, in the order of the file.
+        version: of the format, 1 or 2.
+        on_change: ``version``, ``warn``, ``error``, or None where it is not said.
+    """
+
+    files: dict[str, Entry] = field(default_factory=dict)
+    remotes: dict[str, RemoteSpec] = field(default_factory=dict)
+    version: int = 2
+    on_change: str | None = None
