@@ -7,19 +7,22 @@ is a secret of the index, so nobody can craft a file that answers yes.
 
 from __future__ import annotations
 
+import io
 import os
-import re
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 from lazydata.errors import FileBusy
 from lazydata.stamp import Stamp, is_racy, stamp_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 BLOCK = 4 << 20
-_READ_AHEAD_FROM = 32 << 20
-_SHAPE = re.compile(r"(blake3|sha256):[0-9a-f]{64}")
+_READ_AHEAD_FROM = 16 << 20
+_ALGORITHMS = ("blake3", "sha256")
+_HEX = frozenset("0123456789abcdef")
 _ATTEMPTS = 4
 
 
@@ -43,7 +46,8 @@ class Digest(str):
         lowered = text.lower()
         if ":" not in lowered:
             lowered = "sha256:" + lowered
-        if not _SHAPE.fullmatch(lowered):
+        algorithm, _, digits = lowered.partition(":")
+        if algorithm not in _ALGORITHMS or len(digits) != 64 or not _HEX.issuperset(digits):
             raise ValueError(f"{text!r} is not a digest (blake3:<64 hex digits>)")
         return cls(lowered)
 
@@ -54,3 +58,150 @@ class Digest(str):
     @property
     def hex(self) -> str:
         return self.partition(":")[2]
+
+
+class Hashed:
+    """What one read of a file gave.
+
+    Args:
+        digest: of all its bytes.
+        fingerprint: 16 bytes, seeded; comparable only under the same seed.
+        stamp: of the file, equal before and after the read.
+        seen_ns: the clock before the read began, ns since the epoch.
+        racy: whether a write after the read could hide behind the stamp.
+    """
+
+    __slots__ = ("digest", "fingerprint", "racy", "seen_ns", "stamp")
+
+    def __init__(
+        self, digest: Digest, fingerprint: bytes, stamp: Stamp, seen_ns: int, racy: bool
+    ) -> None:
+        self.digest, self.fingerprint, self.stamp = digest, fingerprint, stamp
+        self.seen_ns, self.racy = seen_ns, racy
+
+
+class Hasher:
+    """Digest and fingerprint of a stream, fed in blocks.
+
+    Args:
+        algorithm: ``blake3``, or ``sha256`` to check what lazydata 1.x wrote.
+        seed: of the fingerprint, 64 bits; None leaves the fingerprint out.
+        threads: whether BLAKE3 may use all cores (worth it above some MiB).
+    """
+
+    def __init__(
+        self, algorithm: str = "blake3", *, seed: int | None = None, threads: bool = False
+    ) -> None:
+        self._algorithm = algorithm
+        self._identity: Any
+        if algorithm == "blake3":
+            from blake3 import blake3
+
+            self._identity = blake3(max_threads=blake3.AUTO if threads else 1)
+        else:
+            import hashlib
+
+            self._identity = hashlib.new(algorithm)
+        self._quick: Any = None
+        if seed is not None:
+            from xxhash import xxh3_128
+
+            self._quick = xxh3_128(seed=seed)
+
+    def update(self, block: bytes | memoryview) -> None:
+        self._identity.update(block)
+        if self._quick is not None:
+            self._quick.update(block)
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(f"{self._algorithm}:{self._identity.hexdigest()}")
+
+    @property
+    def fingerprint(self) -> bytes:
+        return self._quick.digest() if self._quick is not None else b""
+
+
+def blocks(descriptor: int, size: int) -> Iterator[memoryview]:
+    """The bytes of an open file, in blocks that are valid until the next one is asked for.
+
+    A large file is read ahead by a thread, so that reading and hashing overlap.
+
+    Args:
+        descriptor: open for reading, at the start.
+        size: about how many bytes will come; it only chooses the way of reading.
+    """
+    source = io.FileIO(descriptor, closefd=False)
+    if size < _READ_AHEAD_FROM:
+        buffer = memoryview(bytearray(min(BLOCK, size + 1)))
+        while count := source.readinto(buffer):
+            yield buffer[:count]
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    now, ahead = memoryview(bytearray(BLOCK)), memoryview(bytearray(BLOCK))
+    with ThreadPoolExecutor(1) as reader:
+        count = source.readinto(now)
+        while count:
+            coming = reader.submit(source.readinto, ahead)
+            try:
+                yield now[:count]
+            finally:
+                count = coming.result()
+            now, ahead = ahead, now
+
+
+def hash_open(descriptor: int, size: int, algorithm: str, seed: int | None) -> Hasher:
+    """Hash an open file from where it stands to its end."""
+    hasher = Hasher(algorithm, seed=seed, threads=size >= _READ_AHEAD_FROM)
+    for block in blocks(descriptor, size):
+        hasher.update(block)
+    return hasher
+
+
+def hash_file(path: str, *, algorithm: str = "blake3", seed: int | None = None) -> Hashed:
+    """Hash a file that holds still: stat, read, stat.
+
+    Args:
+        path: of a regular file; symlinks are followed.
+        algorithm: of the digest.
+        seed: of the fingerprint; None leaves the fingerprint empty.
+
+    Raises:
+        FileBusy: it changed while it was read, several times over.
+        OSError: it can't be read.
+    """
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(0.05 * 2**attempt)
+        seen_ns = time.time_ns()
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            before = stamp_of(descriptor)
+            hasher = hash_open(descriptor, before.size, algorithm, seed)
+            if stamp_of(descriptor) == before:
+                racy = is_racy(before, seen_ns)
+                return Hashed(hasher.digest, hasher.fingerprint, before, seen_ns, racy)
+        finally:
+            os.close(descriptor)
+    raise FileBusy(f"{path} keeps changing while it is read", hint="wait until its writer is done")
+
+
+def fingerprint_file(path: str, seed: int) -> tuple[bytes, Stamp, int]:
+    """The fingerprint of a file, its stamp, and the clock before the read.
+
+    A file that moves meanwhile gives a fingerprint that fits nothing: empty.
+    """
+    from xxhash import xxh3_128
+
+    seen_ns = time.time_ns()
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        before = stamp_of(descriptor)
+        quick = xxh3_128(seed=seed)
+        for block in blocks(descriptor, before.size):
+            quick.update(block)
+        same = stamp_of(descriptor) == before
+    finally:
+        os.close(descriptor)
+    return (quick.digest() if same else b""), before, seen_ns

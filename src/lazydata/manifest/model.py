@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from lazydata.digest import Digest
 
@@ -79,3 +79,30 @@ class Manifest:
     remotes: dict[str, RemoteSpec] = field(default_factory=dict)
     version: int = 2
     on_change: str | None = None
+
+
+class View(Protocol):
+    """What an edit has to know about the manifest whose text it is given.
+
+    Args:
+        is_plain: the text is one that ``text.scan`` accepts.
+        is_sorted: the items are listed in the order of their paths.
+        file: path of the manifest, for messages.
+    """
+
+    @property
+    def is_plain(self) -> bool: ...
+
+    @property
+    def is_sorted(self) -> bool: ...
+
+    @property
+    def file(self) -> str: ...
+
+    def entry(self, path: str) -> Entry | None:
+        """The entry at ``path``, or None."""
+        ...
+
+    def preceding(self, path: str) -> str | None:
+        """The greatest listed path that sorts before ``path``, or None."""
+        ...

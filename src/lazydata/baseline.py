@@ -1,0 +1,314 @@
+"""What a workspace must remember: ``.lazydata/`` beside the manifest.
+
+The workspace's id, the baselines, the journal of displaced versions, and what
+is known to be on remotes. Files of lines, appended under the manifest's lock;
+the last line about a path wins, and a line torn by a crash is no line.
+The directory ignores itself in git.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterable, Mapping
+
+from lazydata.digest import Digest
+from lazydata.errors import FileBusy
+from lazydata.fsutil import fsync_dir, make_dirs, remove, write_atomic
+
+NAME = ".lazydata"
+JOURNAL_DAYS = 90
+_COMPACT_STEP = 256 << 10
+_STALE_SECONDS = 60.0
+_WAIT_SECONDS = 120.0
+
+
+class Baseline:
+    """The memory of one workspace.
+
+    Args:
+        root: directory of the workspace.
+
+    Example:
+        >>> Baseline("/nowhere").get("data/x.csv") is None
+        True
+    """
+
+    def __init__(self, root: str) -> None:
+        self.directory = os.path.join(root, NAME)
+        self._baselines = os.path.join(self.directory, "baselines")
+        self._journal = os.path.join(self.directory, "displaced")
+        self._pushed = os.path.join(self.directory, "pushed")
+
+    def prepare(self) -> None:
+        """Make the directory; it is ignored by git from its first moment on."""
+        if os.path.exists(os.path.join(self.directory, "id")):
+            return
+        make_dirs(self.directory)
+        write_atomic(os.path.join(self.directory, ".gitignore"), b"*\n")
+        try:
+            with open(os.path.join(self.directory, "id"), "x", encoding="ascii") as file:
+                file.write(os.urandom(16).hex() + "\n")
+        except FileExistsError:
+            pass
+
+    @property
+    def id(self) -> str:
+        """Names this workspace in the store."""
+        with open(os.path.join(self.directory, "id"), encoding="ascii") as file:
+            return file.read().strip()
+
+    # Baselines
+
+    def get(self, path: str) -> Digest | None:
+        """The baseline of one path, or None where it is unknown."""
+        lines = b"\n" + _read(self._baselines)
+        key = b"\n" + _escape(path) + b"\t"
+        end = len(lines)
+        while (at := lines.rfind(key, 0, end)) >= 0:
+            stop = lines.find(b"\n", at + 1)
+            found = _digest(lines[at + len(key) : stop if stop >= 0 else len(lines)])
+            if found is not None:
+                return found or None
+            end = at + 1
+        return None
+
+    def all(self) -> dict[str, Digest]:
+        """Every path that has one, with its baseline."""
+        known: dict[str, Digest] = {}
+        for line in _read(self._baselines).split(b"\n"):
+            key, _, text = line.rpartition(b"\t")
+            found = _digest(text)
+            if found is None or not key:
+                continue
+            if found:
+                known[_unescape(key)] = found
+            else:
+                known.pop(_unescape(key), None)
+        return known
+
+    def put(self, baselines: Mapping[str, Digest | None]) -> None:
+        """Set baselines; None forgets one. Call it with the manifest's lock held.
+
+        Raises:
+            OSError: the workspace can't be written.
+        """
+        self.prepare()
+        lines = b"".join(
+            _escape(path) + b"\t" + (digest or "-").encode() + b"\n"
+            for path, digest in baselines.items()
+        )
+        size = _append(self._baselines, lines)
+        if size // _COMPACT_STEP != (size - len(lines)) // _COMPACT_STEP:
+            live = self.all()
+            text = b"".join(_escape(p) + b"\t" + d.encode() + b"\n" for p, d in live.items())
+            if 2 * len(text) < size:
+                write_atomic(self._baselines, text)
+
+    # The journal of displaced versions
+
+    def displaced(self, path: str, digest: Digest) -> None:
+        """Note a recorded version that is about to leave the workspace; durable at once."""
+        self.prepare()
+        old = time.time() - JOURNAL_DAYS * 86400
+        kept = [row for row in self.journal() if row[0] >= old]
+        if len(kept) < len(self.journal()):
+            lines = b"".join(_journal_line(*row) for row in kept)
+            write_atomic(self._journal, lines)
+        _append(self._journal, _journal_line(time.time(), path, digest), durable=True)
+
+    def journal(self) -> list[tuple[float, str, Digest]]:
+        """Displaced versions: when (seconds since the epoch), path, digest; oldest first."""
+        rows = []
+        for line in _read(self._journal).split(b"\n"):
+            when, _, rest = line.partition(b"\t")
+            key, _, text = rest.rpartition(b"\t")
+            digest = _digest(text)
+            if digest and key and when.isdigit():
+                rows.append((float(when), _unescape(key), digest))
+        return rows
+
+    # What is known to be on remotes
+
+    def pushed(self, urls: Collection[str]) -> set[Digest]:
+        """Objects this workspace put on, or got from, any of these remotes, confirmed."""
+        wanted = {_escape(url) for url in urls}
+        known = set()
+        for line in _read(self._pushed).split(b"\n"):
+            url, _, text = line.rpartition(b"\t")
+            digest = _digest(text)
+            if digest and url in wanted:
+                known.add(Digest(digest))
+        return known
+
+    def add_pushed(self, url: str, digests: Iterable[Digest]) -> None:
+        """Remember that a remote has these: sizes confirmed by it, or hashes by us."""
+        new = sorted(set(digests) - self.pushed([url]))
+        if new:
+            self.prepare()
+            _append(self._pushed, b"".join(b"%s\t%s\n" % (_escape(url), d.encode()) for d in new))
+
+    # The manifest's lock
+
+    def lock(self) -> Lock:
+        """The manifest's lock, a context manager; other writers wait."""
+        return Lock(self)
+
+
+class Lock:
+    """The manifest's lock, while the ``with`` block runs.
+
+    ``O_EXCL``, since ``flock`` does nothing on some cluster file systems. The
+    lock names its holder: one whose process is gone on this host is taken at
+    once, any other after it has stood for a minute.
+
+    Raises:
+        FileBusy: it could not be had within two minutes.
+        OSError: the workspace can't be written.
+    """
+
+    def __init__(self, baseline: Baseline) -> None:
+        self._baseline = baseline
+        self._path = os.path.join(baseline.directory, "lock")
+        self._mine = f"{_host()}\t{os.getpid()}\t{_boot_id()}\t{os.urandom(8).hex()}\n".encode()
+
+    def __enter__(self) -> None:
+        self._baseline.prepare()
+        deadline = time.monotonic() + _WAIT_SECONDS
+        pause = 0.001
+        while not self._taken():
+            if _is_stale(self._path):
+                _break(self._path)
+                continue
+            if time.monotonic() > deadline:
+                raise FileBusy(
+                    f"{self._path} is held by another process: {_holder(self._path)}",
+                    hint="wait for it; remove the file if that process is gone",
+                )
+            # Each waiter at its own pace: in step, they would all wake for one lock.
+            time.sleep(pause * (0.5 + os.urandom(1)[0] / 255))
+            pause = min(pause * 1.5, 0.05)
+
+    def __exit__(self, *_: object) -> None:
+        if _read(self._path) == self._mine:
+            remove(self._path)
+
+    def _taken(self) -> bool:
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return False
+        with open(descriptor, "wb") as file:
+            file.write(self._mine)
+        return True
+
+
+def _is_stale(path: str) -> bool:
+    try:
+        age = time.time() - os.stat(path).st_mtime
+    except FileNotFoundError:
+        return False
+    fields = _read(path).decode("ascii", "replace").split("\t")
+    if len(fields) == 4 and fields[0] == _host():
+        if fields[2] != _boot_id():
+            return True
+        if fields[1].isdigit() and not _is_alive(int(fields[1])):
+            return True
+    return age > _STALE_SECONDS
+
+
+def _break(path: str) -> None:
+    """Take away a stale lock; only one breaker at a time, and it looks again first."""
+    guard = path + ".break"
+    try:
+        os.close(os.open(guard, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        try:
+            if time.time() - os.stat(guard).st_mtime > _STALE_SECONDS:
+                remove(guard)
+        except FileNotFoundError:
+            pass
+        time.sleep(0.005)
+        return
+    try:
+        if _is_stale(path):
+            remove(path)
+    finally:
+        remove(guard)
+
+
+def _holder(path: str) -> str:
+    fields = _read(path).decode("ascii", "replace").split("\t")
+    return f"process {fields[1]} on {fields[0]}" if len(fields) == 4 else "unknown"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _host() -> str:
+    return os.uname().nodename.encode("ascii", "replace").decode().replace("\t", " ")
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+
+
+def _append(path: str, lines: bytes, *, durable: bool = False) -> int:
+    """Append whole lines; a torn last line is closed off first. Returns the new size."""
+    with open(path, "ab+", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                lines = b"\n" + lines
+        file.write(lines)
+        if durable:
+            os.fsync(file.fileno())
+    if durable and not end:
+        fsync_dir(os.path.dirname(path))
+    return end + len(lines)
+
+
+def _digest(text: bytes) -> Digest | str | None:
+    """A digest, "" for a forgotten one, None for anything else (a torn line)."""
+    if text == b"-":
+        return ""
+    try:
+        return Digest.parse(text.decode("ascii")) if b":" in text else None
+    except (ValueError, UnicodeDecodeError):
+        return None
+
+
+def _journal_line(when: float, path: str, digest: Digest) -> bytes:
+    return b"%d\t%s\t%s\n" % (int(when), _escape(path), digest.encode())
+
+
+def _escape(path: str) -> bytes:
+    raw = path.encode("utf-8", "surrogateescape")
+    return raw.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\t", b"\\t")
+
+
+def _unescape(raw: bytes) -> str:
+    if b"\\" in raw:
+        pieces = raw.split(b"\\\\")
+        raw = b"\\".join(p.replace(b"\\n", b"\n").replace(b"\\t", b"\t") for p in pieces)
+    return raw.decode("utf-8", "surrogateescape")

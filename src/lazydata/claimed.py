@@ -1,0 +1,104 @@
+"""What this machine remembers of the index files of remotes, in the index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from lazydata.digest import Digest
+from lazydata.index import Index
+from lazydata.remotes.claims import Location, Row, VolatileMemory
+
+_AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
+
+
+class IndexedMemory:
+    """A ``ClaimMemory`` in the index; what the index refuses is kept as long as this lives.
+
+    Args:
+        directory: of the index, opened anew for each call; None for none.
+
+    Example:
+        >>> IndexedMemory(None).names("file:///mnt/share")
+        set()
+    """
+
+    def __init__(self, directory: str | None) -> None:
+        self._directory = directory
+        self._volatile = VolatileMemory()
+
+    def names(self, url: str) -> set[str]:
+        """See ``ClaimMemory.names``."""
+        with Index(self._directory) as index:
+            rows = index.read("SELECT name FROM claims WHERE remote = ?", (url,))
+        return {name for (name,) in rows or ()} | self._volatile.names(url)
+
+    def merge(self, url: str, name: str, project: str, rows: Sequence[Row]) -> None:
+        """See ``ClaimMemory.merge``."""
+        with Index(self._directory) as index:
+            kept = index.write(
+                "DELETE FROM located WHERE remote = ? AND name = ?",
+                [(url, name)],
+                ("INSERT OR REPLACE INTO claims VALUES (?,?,?)", [(url, name, project)]),
+                (
+                    "INSERT INTO located VALUES (?,?,?,?,?,?,?,?)",
+                    (
+                        (url, name, r.digest, at.size, at.key, at.offset, at.stored, at.codec)
+                        for r in rows
+                        for at in (r.location,)
+                    ),
+                ),
+            )
+        if not kept:
+            self._volatile.merge(url, name, project, rows)
+
+    def forget(self, url: str, names: Collection[str]) -> None:
+        """See ``ClaimMemory.forget``."""
+        rows = [(url, name) for name in names]
+        with Index(self._directory) as index:
+            index.write(
+                "DELETE FROM claims WHERE remote = ? AND name = ?",
+                rows,
+                ("DELETE FROM located WHERE remote = ? AND name = ?", rows),
+            )
+        self._volatile.forget(url, names)
+
+    def lookup(self, url: str, digests: Collection[Digest]) -> dict[Digest, list[Location]]:
+        """See ``ClaimMemory.lookup``."""
+        found = self._volatile.lookup(url, digests)
+        columns = "digest, key, start, stored, codec, size"
+        for digest, key, offset, stored, codec, size in self._rows(
+            f"SELECT DISTINCT {columns} FROM located WHERE remote = ?", (url,), digests
+        ):
+            at = Location(key=key, offset=offset, stored=stored, codec=codec, size=size)
+            places = found.setdefault(Digest(digest), [])
+            if at not in places:
+                places.append(at)
+        return found
+
+    def claimed(self, url: str, project: str, digests: Collection[Digest]) -> set[Digest]:
+        """See ``ClaimMemory.claimed``."""
+        rows = self._rows(
+            "SELECT DISTINCT digest FROM located JOIN claims USING (remote, name)"
+            " WHERE remote = ? AND project = ?",
+            (url, project),
+            digests,
+        )
+        return {Digest(row[0]) for row in rows} | self._volatile.claimed(url, project, digests)
+
+    def absent(self, url: str, digest: Digest) -> None:
+        """See ``ClaimMemory.absent``."""
+        with Index(self._directory) as index:
+            index.write("DELETE FROM located WHERE remote = ? AND digest = ?", [(url, digest)])
+        self._volatile.absent(url, digest)
+
+    def _rows(
+        self, sql: str, values: tuple[str, ...], digests: Collection[Digest]
+    ) -> list[tuple[str, str, int, int, str, int]]:
+        wanted = list(digests)
+        found = []
+        with Index(self._directory) as index:
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                found += index.read(f"{sql} AND digest IN ({marks})", (*values, *some)) or []
+        return found

@@ -1,0 +1,331 @@
+"""The commands: each reads its arguments, calls the workspace and renders what it gives."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from lazydata import __version__
+from lazydata.cli import render
+from lazydata.errors import LazydataError, TransferIncomplete, UsageError
+from lazydata.workspace import Workspace
+
+if TYPE_CHECKING:
+    from lazydata.index import Index
+    from lazydata.manifest import Entry
+    from lazydata.workspace import View
+
+app = typer.Typer(
+    name="lazydata",
+    help="Data dependencies of Python code: versioned by hash, fetched when the code needs them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config_app, name="config", help="Read and write your own settings.")
+
+Paths = Annotated[
+    Optional[list[str]],  # noqa: UP045  # typer reads annotations at run time
+    typer.Argument(metavar="[PATH]...", help="Entries, or directories with entries below them."),
+]
+SomePaths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Entries, or directories.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Version = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--version", metavar="DIGEST-PREFIX", help="As `ls --versions` shows it."
+    ),
+]
+RemoteName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--remote", metavar="NAME", help="Another remote than the first."),
+]
+
+
+class Here:
+    """The workspace of the working directory, with its index open."""
+
+    def __enter__(self) -> Here:
+        self.cwd = os.getcwd()
+        self.workspace = Workspace.above(self.cwd)
+        self.index: Index = self.workspace.index()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.index.close()
+
+    @property
+    def view(self) -> View:
+        return self.workspace.view(self.index)
+
+    def entries(self, paths: Sequence[str] | None) -> list[Entry]:
+        from lazydata.workspace.names import resolve
+
+        return resolve(self.workspace, self.view, paths or (), self.cwd)
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"lazydata {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def init(
+    directory: Annotated[str, typer.Argument(metavar="[DIR]", help="Top of the project.")] = ".",
+) -> None:
+    """Make a directory a workspace: write a lazydata.yml."""
+    from lazydata import workspace
+
+    root, created = workspace.init(directory)
+    if created:
+        print(f"Wrote {os.path.join(root, 'lazydata.yml')}; commit it with your code.")
+    else:
+        print(f"{root} is a workspace already; nothing was changed.")
+
+
+@app.command()
+def track(paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files.")]) -> None:
+    """Record files as track() does, without running any code."""
+    from lazydata.workspace.settle import settle
+
+    for path in paths:
+        absolute = os.path.abspath(path)
+        workspace = Workspace.above(absolute)
+        with workspace.index() as index:
+            settle(workspace, workspace.place(absolute), index, on_change="version")
+
+
+@app.command()
+def untrack(paths: SomePaths) -> None:
+    """Take entries out of lazydata.yml; files and stored objects stay."""
+    from lazydata.workspace import upkeep
+
+    with Here() as here:
+        entries = here.entries(paths)
+        upkeep.untrack(here.workspace, here.index, entries)
+        for entry in entries:
+            print(f"{entry.path} is no longer tracked; the file stays")
+
+
+@app.command()
+def status(
+    paths: Paths = None,
+    json: Json = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 4 if a file is not what lazydata.yml says.")
+    ] = False,
+) -> None:
+    """Show which files changed, are missing, or are not pushed."""
+    from lazydata.workspace.status import FINE
+    from lazydata.workspace.status import status as look
+
+    with Here() as here:
+        rows = look(here.workspace, here.entries(paths), here.index)
+        render.status(here.workspace.root, rows, json=json)
+    if check and any(row.state not in FINE for row in rows):
+        raise typer.Exit(4)
+
+
+@app.command()
+def ls(
+    paths: Paths = None,
+    json: Json = False,
+    versions: Annotated[bool, typer.Option("--versions", help="One row a version.")] = False,
+) -> None:
+    """List what lazydata.yml lists."""
+    with Here() as here:
+        render.listing(here.workspace.root, here.entries(paths), json=json, versions=versions)
+
+
+@app.command()
+def restore(paths: SomePaths, version: Version = None) -> None:
+    """Put the listed version in its place, or an older one, which becomes the newest."""
+    from lazydata.workspace import upkeep
+
+    with Here() as here:
+        entries = here.entries(paths)
+        if version is not None and len(entries) != 1:
+            raise UsageError("--version goes with one file", hint="restore the files one by one")
+        for entry in entries:
+            digest = upkeep.restore(here.workspace, here.index, entry, version)
+            print(f"{entry.path} is {digest.hex[:12]}")
+
+
+@app.command()
+def cat(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="An entry.")], version: Version = None
+) -> None:
+    """Write a file's bytes, of any version, to standard output."""
+    from lazydata.workspace import upkeep
+
+    with Here() as here:
+        entries = here.entries([path])
+        if len(entries) != 1:
+            raise UsageError(f"{path} names {len(entries)} files", hint="name one of them")
+        file = upkeep.read(here.workspace, here.index, entries[0], version)
+    render.raw(file)
+
+
+@app.command()
+def unlock(paths: SomePaths) -> None:
+    """Make files writable for any program; the stored versions stay as they are."""
+    from lazydata.workspace import upkeep
+
+    with Here() as here:
+        for entry in here.entries(paths):
+            done = upkeep.unlock(here.workspace, here.index, entry)
+            print(f"{entry.path} {'may be written now' if done else 'was writable already'}")
+
+
+@app.command("add-remote")
+def add_remote(
+    url: Annotated[str, typer.Argument(metavar="URL", help="file:///srv/share, or a path.")],
+    name: Annotated[Optional[str], typer.Option(help="Default: origin.")] = None,  # noqa: UP045
+    endpoint: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="URL of an S3-compatible server."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Try it first.")] = True,
+) -> None:
+    """Add a place where objects are shared to lazydata.yml."""
+    from lazydata.workspace import sharing
+
+    with Here() as here:
+        spec = sharing.add_remote(
+            here.workspace, here.index, url, name=name, endpoint=endpoint, check=check, cwd=here.cwd
+        )
+        print(f"{spec.name} is {spec.url}; commit lazydata.yml, then `lazydata push`.")
+
+
+@app.command("remove-remote")
+def remove_remote(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Take a remote out of lazydata.yml; what it holds stays there."""
+    from lazydata.workspace import sharing
+
+    with Here() as here:
+        sharing.remove_remote(here.workspace, here.index, name)
+        print(f"{name} is no longer a remote; what it holds is still there.")
+
+
+@app.command()
+def remotes(json: Json = False) -> None:
+    """List the remotes."""
+    with Here() as here:
+        render.remotes(list(here.view.remotes.values()), json=json)
+
+
+@app.command()
+def push(paths: Paths = None, remote: RemoteName = None, json: Json = False) -> None:
+    """Send every listed version that the remote lacks."""
+    from lazydata.workspace import sharing
+
+    with Here() as here:
+        done = sharing.push(here.workspace, here.index, here.entries(paths), remote=remote)
+    render.pushed(done, json=json)
+    _incomplete(done.left, "not pushed")
+
+
+@app.command()
+def pull(paths: Paths = None, json: Json = False) -> None:
+    """Bring files to their latest version: those named, those a script uses, or those had before.
+
+    PATH may be a file, a directory, or a script. Without one, the files that this
+    clone had before are brought to their latest version. Files that were edited
+    here are left alone.
+    """
+    from lazydata.workspace import sharing
+    from lazydata.workspace.scripts import wanted
+
+    with Here() as here:
+        entries = wanted(here.workspace, here.view, paths or [], here.cwd)
+        done = sharing.pull(here.workspace, here.index, entries)
+    render.pulled(done, len(entries), json=json)
+    _incomplete(done.left, "not pulled")
+
+
+@app.command()
+def verify(json: Json = False) -> None:
+    """Hash every stored object again, and look for every listed version."""
+    from lazydata.workspace import upkeep
+
+    with Here() as here:
+        count, damage = upkeep.verify(here.workspace, here.index)
+    render.verified(count, damage, json=json)
+    if damage:
+        raise typer.Exit(13 if any(d.problem == "corrupt" for d in damage) else 12)
+
+
+@config_app.command("get")
+def config_get(key: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
+    """Print one setting; exit with 1 if it is not set."""
+    from lazydata import config
+
+    value = config.get(key)
+    if value is None:
+        raise typer.Exit(1)
+    print(os.pathsep.join(value) if isinstance(value, list) else value)
+
+
+@config_app.command("set")
+def config_set(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="link, store, allow, remotes.NAME.profile")
+    ],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Empty to unset.")],
+) -> None:
+    """Write one setting to your own file."""
+    from lazydata import config
+
+    print(f"Wrote {config.put(key, value)}")
+
+
+@config_app.command("list")
+def config_list(json: Json = False) -> None:
+    """Print all settings, and where things lie."""
+    from lazydata import config
+
+    render.settings(
+        config.load(),
+        {
+            "config file": config.config_file(),
+            "store": config.store_dir(),
+            "index": config.index_dir() or "none",
+        },
+        json=json,
+    )
+
+
+def _incomplete(left: list[str], what: str) -> None:
+    if left:
+        raise TransferIncomplete(f"{len(left)} {what}", left=tuple(left))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; the exit code."""
+    from lazydata import audit
+
+    with audit.OwnWork():
+        try:
+            app(arguments, prog_name="lazydata")
+        except LazydataError as error:
+            render.error(error, json="--json" in arguments)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+        except BrokenPipeError:
+            # Whoever read our output has gone; that is their choice, not an error.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except SystemExit as leaving:
+            return leaving.code if isinstance(leaving.code, int) else 0
+    return 0

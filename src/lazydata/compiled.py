@@ -1,0 +1,171 @@
+"""The compiled manifest: entries as rows of the index, so that YAML is read only when it moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lazydata.digest import Digest
+from lazydata.index import Index, signed, unsigned
+from lazydata.manifest import Entry, MemoryView, RemoteSpec, Version
+from lazydata.stamp import Stamp
+
+_COLUMNS = "path, digest, size, usage, files, source_url"
+
+
+class CompiledView:
+    """What the manifest says, answered from the index while the index is open.
+
+    Args:
+        index: open for as long as this is used; its reads see one state.
+        file: path of the manifest.
+        row: of the table ``manifests``, see ``find``.
+        reread: parses the manifest itself, should the index fail half-way.
+    """
+
+    def __init__(
+        self, index: Index, file: str, row: tuple[object, ...], reread: Callable[[], MemoryView]
+    ) -> None:
+        self._index, self.file, self._reread = index, file, reread
+        self.stamp = Stamp(unsigned(v) if i < 2 else v for i, v in enumerate(row[:5]))  # type: ignore[arg-type]
+        self.racy, self.is_plain, self.is_sorted = bool(row[5]), bool(row[7]), bool(row[8])
+        self.text: bytes = row[6]  # type: ignore[assignment]
+        self.id: int = row[9]  # type: ignore[assignment]
+        self.on_change: str | None = row[10]  # type: ignore[assignment]
+        self._remotes: str = row[11]  # type: ignore[assignment]
+        self._memory: MemoryView | None = None
+
+    def entry(self, path: str) -> Entry | None:
+        """The entry of one path, or None."""
+        rows = self._read("path = ? ORDER BY nr", path)
+        if rows is None:
+            return self.memory.entry(path)
+        return Entry(path, tuple(map(_version, rows))) if rows else None
+
+    def preceding(self, path: str) -> str | None:
+        """The greatest listed path that sorts before ``path``."""
+        rows = self._read("path < ? ORDER BY path DESC LIMIT 1", path)
+        if rows is None:
+            return self.memory.preceding(path)
+        return rows[0][0] if rows else None
+
+    @property
+    def files(self) -> dict[str, Entry]:
+        """All entries by path, sorted by path."""
+        rows = self._read("path > ? ORDER BY path, nr", "")
+        if rows is None:
+            return self.memory.files
+        found: dict[str, list[Version]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(_version(row))
+        return {path: Entry(path, tuple(versions)) for path, versions in found.items()}
+
+    @property
+    def remotes(self) -> dict[str, RemoteSpec]:
+        import json
+
+        return {name: RemoteSpec(name, *rest) for name, *rest in json.loads(self._remotes)}
+
+    @property
+    def memory(self) -> MemoryView:
+        if self._memory is None:
+            self._memory = self._reread()
+        return self._memory
+
+    def _read(self, where: str, value: str) -> list[tuple[str, str, int, str, int, str]] | None:
+        return self._index.read(
+            f"SELECT {_COLUMNS} FROM versions WHERE manifest = ? AND {where}", (self.id, value)
+        )
+
+
+def find(index: Index, file: str, reread: Callable[[], MemoryView]) -> CompiledView | None:
+    """The compiled copy of a manifest, whatever text it was made from; None if there is none."""
+    index.hold()
+    rows = index.read(
+        "SELECT device, inode, size, mtime, ctime, racy, text, plain, sorted, id, on_change,"
+        " remotes FROM manifests WHERE path = ? AND text IS NOT NULL",
+        (file,),
+        lambda row: CompiledView(index, file, row, reread),
+    )
+    return rows[0] if rows else None
+
+
+def put(index: Index, view: MemoryView, stamp: Stamp, racy: bool, text: bytes) -> None:
+    """Compile a whole manifest that was just read.
+
+    Args:
+        stamp: of the file when it was read.
+        racy: whether a later write could hide behind that stamp.
+        text: fingerprint of the text.
+    """
+    import json
+
+    index.write("INSERT OR IGNORE INTO manifests (path) VALUES (?)", [(view.file,)])
+    ids = index.read("SELECT id FROM manifests WHERE path = ?", (view.file,))
+    if not ids:
+        return
+    (number,) = ids[0]
+    manifest = view.manifest
+    remotes = json.dumps([(s.name, s.url, s.options) for s in manifest.remotes.values()])
+    flags = (int(racy), text, int(view.is_plain), int(view.is_sorted))
+    index.write(
+        "UPDATE manifests SET device=?, inode=?, size=?, mtime=?, ctime=?, racy=?, text=?,"
+        " plain=?, sorted=?, on_change=?, remotes=? WHERE id = ?",
+        [(*map(signed, stamp), *flags, manifest.on_change, remotes, number)],
+        ("DELETE FROM versions WHERE manifest = ?", [(number,)]),
+        (
+            _INSERT,
+            ((number, *row) for entry in manifest.files.values() for row in _rows(entry)),
+        ),
+    )
+
+
+def patch(
+    index: Index, view: CompiledView, stamp: Stamp, text: bytes, path: str, entry: Entry | None
+) -> None:
+    """Follow an edit of one entry that we made ourselves, in the fast lane.
+
+    Args:
+        view: the compiled copy of the text before the edit.
+        stamp: of the manifest that was just written, so it is taken for racy.
+        text: fingerprint of the new text.
+        entry: as it is now; None where it was removed.
+    """
+    # The rows may meanwhile be those of another text, compiled by somebody else.
+    ours = "(SELECT id FROM manifests WHERE id = ? AND text = ?)"
+    index.write(
+        "UPDATE manifests SET device=?, inode=?, size=?, mtime=?, ctime=?, racy=1, text=?"
+        " WHERE id = ? AND text = ?",
+        [(*map(signed, stamp), text, view.id, view.text)],
+        (f"DELETE FROM versions WHERE manifest = {ours} AND path = ?", [(view.id, text, path)]),
+        (
+            f"INSERT OR REPLACE INTO versions SELECT {ours}, ?,?,?,?,?,?,?",
+            [(view.id, text, *row) for row in (_rows(entry) if entry else ())],
+        ),
+    )
+
+
+def restamp(index: Index, view: CompiledView, stamp: Stamp, racy: bool) -> None:
+    """The same text was found under another stamp."""
+    index.write(
+        "UPDATE manifests SET device=?, inode=?, size=?, mtime=?, ctime=?, racy=?"
+        " WHERE id = ? AND text = ?",
+        [(*map(signed, stamp), int(racy), view.id, view.text)],
+    )
+
+
+_INSERT = "INSERT INTO versions VALUES (?,?,?,?,?,?,?,?)"
+
+
+def _rows(entry: Entry) -> list[tuple[object, ...]]:
+    # No path holds a NUL, so it can stand between usages.
+    return [
+        (entry.path, nr, v.digest, v.size, "\0".join(v.usage), v.files, v.source_url)
+        for nr, v in enumerate(entry.versions)
+    ]
+
+
+def _version(row: tuple[str, str, int, str, int, str]) -> Version:
+    _, digest, size, usage, files, source_url = row
+    return Version(
+        Digest(digest), size, tuple(usage.split("\0")) if usage else (), files, source_url
+    )

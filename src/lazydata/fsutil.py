@@ -1,0 +1,154 @@
+"""Files made durable and replaced in one step; the only module that replaces files."""
+
+from __future__ import annotations
+
+import os
+import time
+
+_NETWORK = (
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "ceph", "lustre", "gpfs"),
+    *("beegfs", "glusterfs", "afpfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"),
+    *("fuse.rclone", "fuse.juicefs", "fuse.gcsfuse"),
+)
+_network_devices: dict[int, bool] = {}
+
+
+def fsync_file(path: str) -> None:
+    """Flush a file's bytes to disk.
+
+    A file that we may only read is flushed as well: fsync needs no right to write.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_dir(path: str) -> None:
+    """Flush a directory's names to disk, where the system can (Windows can't)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except PermissionError:
+        return  # a directory that may be written but not read: nothing more can be done
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network and FUSE file systems refuse to fsync a directory
+    finally:
+        os.close(descriptor)
+
+
+def make_dirs(path: str) -> None:
+    """Make a directory and its parents, each durable in its own parent."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent != path:
+        make_dirs(parent)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    else:
+        fsync_dir(parent)
+
+
+def temp_name(directory: str, hint: str = "") -> str:
+    """A name in ``directory`` that nobody else uses, on this host or another."""
+    return os.path.join(directory, f".lazydata-{hint}{os.getpid():x}-{os.urandom(8).hex()}.tmp")
+
+
+def replace(source: str, target: str, *, durable: bool = True) -> None:
+    """Put ``source`` in the place of ``target`` in one step.
+
+    Windows refuses while another program has the target open: tried again for a second.
+
+    Raises:
+        OSError: as ``os.replace``; ``source`` is still there then.
+    """
+    for attempt in range(20):
+        try:
+            os.replace(source, target)
+            break
+        except PermissionError:
+            if os.name != "nt" or attempt == 19:
+                raise
+            time.sleep(0.05)
+    if durable:
+        fsync_dir(os.path.dirname(target))
+
+
+def write_atomic(path: str, data: bytes, *, temp_dir: str | None = None) -> None:
+    """Write a whole file so that a reader, or a crash, sees the old one or the new one.
+
+    Args:
+        path: of the file; its mode is kept where it exists, else the umask decides.
+        data: all its bytes.
+        temp_dir: where the temp file goes; on the same file system as ``path``.
+    """
+    temp = temp_name(temp_dir or os.path.dirname(path))
+    descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if os.path.exists(path):
+                keep_mode(path, temp)
+            os.fsync(file.fileno())
+        replace(temp, path)
+    except BaseException:
+        remove(temp)
+        raise
+
+
+def keep_mode(model: str, path: str, *, add: int = 0) -> None:
+    """Give ``path`` the mode (and, where allowed, the owner) that ``model`` has."""
+    status = os.stat(model)
+    own = os.stat(path)
+    if (status.st_uid, status.st_gid) != (own.st_uid, own.st_gid):
+        try:
+            os.chown(path, status.st_uid, status.st_gid)
+        except OSError:
+            pass  # only root gives files away; the new owner is then whoever writes
+    os.chmod(path, (status.st_mode & 0o7777) | add)
+
+
+def remove(path: str) -> None:
+    """Unlink a file that may be gone already."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def is_network(path: str, device: int) -> bool:
+    """Whether a file system is mounted over a network (Linux tells; elsewhere: no).
+
+    Args:
+        path: anything on it; used only in the first look.
+        device: its ``st_dev``, under which the answer is remembered.
+    """
+    known = _network_devices.get(device)
+    if known is None:
+        known = _network_devices[device] = _mount_kind(device) in _NETWORK
+    return known
+
+
+def _mount_kind(device: int) -> str:
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            for line in mounts:
+                fields, _, tail = line.partition(" - ")
+                if fields.split(" ", 3)[2] == wanted:
+                    return tail.split(" ", 1)[0]
+    except OSError:
+        pass
+    return ""
+
+
+def is_inside(path: str, directory: str) -> bool:
+    """Whether ``path`` is ``directory`` or below it; both absolute and normalised."""
+    return path == directory or path.startswith(directory.rstrip(os.sep) + os.sep)

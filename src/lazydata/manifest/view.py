@@ -1,0 +1,42 @@
+"""The manifest in memory, as what an edit asks about it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from functools import cached_property
+
+from lazydata.manifest.model import Entry, Manifest
+
+
+class MemoryView:
+    """A manifest with what ``edit`` needs to know about it.
+
+    Args:
+        manifest: what the text says.
+        file: path of the manifest, for messages.
+        is_plain: the text is one that ``text.scan`` accepts.
+
+    Example:
+        >>> MemoryView(Manifest(), file="lazydata.yml", is_plain=True).preceding("a") is None
+        True
+    """
+
+    def __init__(self, manifest: Manifest, *, file: str, is_plain: bool) -> None:
+        self.manifest, self.file, self.is_plain = manifest, file, is_plain
+
+    @cached_property
+    def _order(self) -> list[str]:
+        return sorted(self.manifest.files)
+
+    @cached_property
+    def is_sorted(self) -> bool:
+        return self._order == list(self.manifest.files)
+
+    def entry(self, path: str) -> Entry | None:
+        """The entry at a path, or None."""
+        return self.manifest.files.get(path)
+
+    def preceding(self, path: str) -> str | None:
+        """The greatest listed path that sorts before one, or None."""
+        at = bisect_left(self._order, path)
+        return self._order[at - 1] if at else None

@@ -1,0 +1,259 @@
+"""Claims: the index files by which a push says what it needs on a remote.
+
+Text, one thing a line, so that it can be read, compared and repaired by hand::
+
+    {"format":1,"project":"<id>","supersedes":[]}
+    <digest> TAB <size> TAB <key> TAB <offset> TAB <stored length> TAB <codec>
+
+Lines are sorted by digest and end in LF; the file is named by the BLAKE3 of its
+bytes, ``index/<hex>.idx``, so what is damaged shows itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from lazydata.digest import Digest
+from lazydata.errors import ObjectCorrupt, UsageError
+from lazydata.remotes.base import check_key
+
+FORMAT = 1
+FOLDER = "index/"
+RAW = "raw"
+# Bounds the memory that writing or reading one index file takes.
+ROWS_AT_MOST = 50_000
+BYTES_AT_MOST = 64 << 20
+
+_KEY = re.compile(r"index/([0-9a-f]{64})\.idx")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_CODEC = re.compile(r"[a-z0-9]{1,16}")
+
+
+class Location(NamedTuple):
+    """Where one copy of an object lies on a remote.
+
+    Args:
+        key: the file that has it: the object itself, or a pack.
+        offset: where it begins in there, bytes.
+        stored: how many bytes it takes there.
+        codec: how these are to be decoded; ``raw`` means not at all.
+        size: bytes of the object.
+    """
+
+    key: str
+    offset: int
+    stored: int
+    codec: str
+    size: int
+
+
+class Row(NamedTuple):
+    """One line of an index file: an object and where it lies; see ``Location``."""
+
+    digest: Digest
+    size: int
+    key: str
+    offset: int
+    stored: int
+    codec: str
+
+    @classmethod
+    def of(cls, digest: Digest, at: Location) -> Row:
+        """The line that says that an object lies at a location."""
+        return cls(digest, at.size, at.key, at.offset, at.stored, at.codec)
+
+    @property
+    def location(self) -> Location:
+        """All but the digest."""
+        return Location(self.key, self.offset, self.stored, self.codec, self.size)
+
+
+class Claim(NamedTuple):
+    """What an index file says.
+
+    Args:
+        project: whose push it was.
+        rows: sorted by digest.
+        supersedes: hex names of the index files that this one takes the place of.
+    """
+
+    project: str
+    rows: tuple[Row, ...]
+    supersedes: tuple[str, ...] = ()
+
+
+class ClaimMemory(Protocol):
+    """What this machine remembers of the index files of remotes, row by row with their file.
+
+    Disposable: without it everything is read again. It is called from worker
+    threads, one call at a time for one ``Repository``.
+
+    Args:
+        url: of the remote.
+        name: of an index file, its 64 hex digits.
+    """
+
+    def names(self, url: str) -> set[str]:
+        """The index files that were merged and not forgotten."""
+
+    def merge(self, url: str, name: str, project: str, rows: Sequence[Row]) -> None:
+        """Remember an index file, all or nothing; one that is known is put anew."""
+
+    def forget(self, url: str, names: Collection[str]) -> None:
+        """Forget index files and their rows."""
+
+    def lookup(self, url: str, digests: Collection[Digest]) -> Mapping[Digest, Sequence[Location]]:
+        """Where objects lie, each place once; those that no index file lists are left out."""
+
+    def claimed(self, url: str, project: str, digests: Collection[Digest]) -> set[Digest]:
+        """Those that an index file of this project lists."""
+
+    def absent(self, url: str, digest: Digest) -> None:
+        """Forget all rows of an object that turned out not to be there."""
+
+
+class VolatileMemory:
+    """A ``ClaimMemory`` that lasts as long as this object.
+
+    Example:
+        >>> VolatileMemory().names("file:///mnt/share")
+        set()
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str], tuple[str, dict[Digest, Location]]] = {}
+
+    def names(self, url: str) -> set[str]:
+        """See ``ClaimMemory.names``."""
+        return {name for at, name in self._files if at == url}
+
+    def merge(self, url: str, name: str, project: str, rows: Sequence[Row]) -> None:
+        """See ``ClaimMemory.merge``."""
+        self._files[url, name] = project, {row.digest: row.location for row in rows}
+
+    def forget(self, url: str, names: Collection[str]) -> None:
+        """See ``ClaimMemory.forget``."""
+        for name in names:
+            self._files.pop((url, name), None)
+
+    def lookup(self, url: str, digests: Collection[Digest]) -> dict[Digest, list[Location]]:
+        """See ``ClaimMemory.lookup``."""
+        found: dict[Digest, list[Location]] = {}
+        for (at, _), (_, rows) in self._files.items():
+            for digest in digests if at == url else ():
+                place = rows.get(digest)
+                if place and place not in found.setdefault(digest, []):
+                    found[digest].append(place)
+        return found
+
+    def claimed(self, url: str, project: str, digests: Collection[Digest]) -> set[Digest]:
+        """See ``ClaimMemory.claimed``."""
+        ours = [rows for (at, _), (by, rows) in self._files.items() if at == url and by == project]
+        return {digest for digest in digests if any(digest in rows for rows in ours)}
+
+    def absent(self, url: str, digest: Digest) -> None:
+        """See ``ClaimMemory.absent``."""
+        for (at, _), (_, rows) in self._files.items():
+            if at == url:
+                rows.pop(digest, None)
+
+
+def encode(claim: Claim) -> tuple[str, bytes]:
+    """The name and the bytes of an index file.
+
+    Args:
+        claim: its rows in any order; a row that occurs twice is written once.
+
+    Example:
+        >>> encode(Claim("p", ()))[1]
+        b'{"format":1,"project":"p","supersedes":[]}\\n'
+    """
+    header = {
+        "format": FORMAT,
+        "project": claim.project,
+        "supersedes": sorted(claim.supersedes),
+    }
+    lines = [json.dumps(header, sort_keys=True, separators=(",", ":"))]
+    lines += ("\t".join(map(str, row)) for row in sorted(set(claim.rows)))
+    data = ("\n".join(lines) + "\n").encode("ascii")
+    return _blake3(data), data
+
+
+def decode(name: str, data: bytes) -> Claim:
+    """Read an index file.
+
+    Args:
+        name: its 64 hex digits.
+        data: all its bytes.
+
+    Raises:
+        ObjectCorrupt: the bytes do not fit the name, or make no sense.
+        UsageError: a newer lazydata wrote it.
+    """
+    actual = _blake3(data)
+    if actual != name:
+        raise ObjectCorrupt(
+            f"index file {name} is damaged", expected=f"blake3:{name}", actual=f"blake3:{actual}"
+        )
+    head, _, body = data.partition(b"\n")
+    number = 1
+    try:
+        header = json.loads(head)
+        if type(header["format"]) is int and header["format"] > FORMAT:
+            raise UsageError(
+                f"index file {name} has format {header['format']}, this lazydata reads {FORMAT}",
+                hint="upgrade lazydata",
+            )
+        project, supersedes = header["project"], tuple(header["supersedes"])
+        if header["format"] != FORMAT or not isinstance(project, str):
+            raise ValueError(head)
+        if not all(isinstance(each, str) for each in supersedes):
+            raise ValueError(head)
+        rows = []
+        lines = body.decode("ascii").split("\n")
+        if lines.pop():
+            raise ValueError("no newline at the end")
+        for number, line in enumerate(lines, 2):  # noqa: B007  # the error names it
+            rows.append(_row(line))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ObjectCorrupt(f"index file {name} makes no sense in line {number}") from error
+    return Claim(project, tuple(rows), supersedes)
+
+
+def split(rows: Iterable[Row]) -> Iterable[tuple[Row, ...]]:
+    """Rows in as many parts as they need index files; sorted, so that parts do not overlap."""
+    ordered = sorted(rows)
+    for begin in range(0, len(ordered), ROWS_AT_MOST):
+        yield tuple(ordered[begin : begin + ROWS_AT_MOST])
+
+
+def key_of(name: str) -> str:
+    """The key of an index file."""
+    return f"{FOLDER}{name}.idx"
+
+
+def name_of(key: str) -> str | None:
+    """The name of the index file under a key; ``None`` where that is something else."""
+    found = _KEY.fullmatch(key)
+    return found[1] if found else None
+
+
+def _row(line: str) -> Row:
+    digest, size, key, offset, stored, codec = line.split("\t")
+    parsed = Digest.parse(digest)
+    if parsed != digest or not _CODEC.fullmatch(codec):
+        raise ValueError(line)
+    numbers = [int(each) for each in (size, offset, stored) if _NUMBER.fullmatch(each)]
+    if len(numbers) != 3:
+        raise ValueError(line)
+    # The key comes from someone else: it is checked before a remote is asked for it.
+    return Row(parsed, numbers[0], check_key(key), numbers[1], numbers[2], codec)
+
+
+def _blake3(data: bytes) -> str:
+    from blake3 import blake3
+
+    return blake3(data).hexdigest()

@@ -1,0 +1,71 @@
+"""How a remote is laid out below its URL (format 1).
+
+::
+
+    lazydata.json                 {"format": 1}: a newer format is refused
+    objects/blake3/ab/<hex>       a whole object, raw, so that other tools can read it
+    index/<hex>.idx               a claim, see ``lazydata.remotes.claims``
+    data/<2 hex>/<62 hex>         a whole object of lazydata 1.x (SHA-256), read only
+"""
+
+from __future__ import annotations
+
+import json
+
+from lazydata.digest import Digest
+from lazydata.errors import UsageError
+from lazydata.remotes.claims import RAW, Location
+
+FORMAT = 1
+MARKER = "lazydata.json"
+MARKER_BYTES = b'{"format": 1}\n'
+MARKER_AT_MOST = 64 << 10  # bytes of it that are read
+
+
+def check_marker(url: str, data: bytes) -> None:
+    """Look whether this lazydata can use a remote that is marked so.
+
+    Args:
+        url: of the remote, for the message.
+        data: what its ``lazydata.json`` holds.
+
+    Raises:
+        UsageError: a newer lazydata wrote it, or it makes no sense.
+    """
+    try:
+        found = json.loads(data)["format"]
+        if type(found) is not int or found < 1:
+            raise ValueError(found)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UsageError(
+            f"{url}: its {MARKER} makes no sense",
+            hint=f"if lazydata wrote to this place, put {MARKER_BYTES.decode().strip()} there",
+        ) from None
+    if found > FORMAT:
+        raise UsageError(
+            f"{url} has format {found}, and this lazydata knows up to {FORMAT}",
+            hint="upgrade lazydata",
+        )
+
+
+def object_key(digest: Digest) -> str:
+    """Where a whole object lies.
+
+    Example:
+        >>> object_key(Digest("blake3:" + "ab" * 32))[:20]
+        'objects/blake3/ab/ab'
+    """
+    return f"objects/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"
+
+
+def unclaimed_keys(digest: Digest) -> list[str]:
+    """Where an object may lie whole although no index file says so."""
+    keys = [object_key(digest)]
+    if digest.algorithm == "sha256":
+        keys.append(f"data/{digest.hex[:2]}/{digest.hex[2:]}")
+    return keys
+
+
+def is_whole(location: Location) -> bool:
+    """Whether the file at a location is the object, and nothing else."""
+    return location.codec == RAW and location.offset == 0 and location.key.startswith("objects/")

@@ -1,0 +1,185 @@
+"""The event loop and the threads beside it: blocking work, much at once, and a way in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+from lazydata.errors import LazydataError
+
+T = TypeVar("T")
+
+
+_THREADS = 64
+_STEP = 0.1  # seconds between two looks for Ctrl-C
+_GRACE = 0.8  # seconds to wait for cancelled work
+
+
+class StoppedError(Exception):
+    """Long work found its ``Stop`` set; nobody waits for its result."""
+
+
+class Stop(threading.Event):
+    """How long work in a thread learns that it was cancelled."""
+
+    def check(self) -> None:
+        """Raise ``StoppedError`` if it was."""
+        if self.is_set():
+            raise StoppedError
+
+
+async def in_thread(work: Callable[..., T], *args: object, stop: Stop | None = None) -> T:
+    """Run blocking work in a thread of the loop's pool.
+
+    Unlike ``asyncio.to_thread`` it waits for the thread also when cancelled:
+    a thread that is left behind would go on writing to a file that its caller
+    has cleaned up already.
+
+    Args:
+        work: what to call, with ``args``.
+        stop: set on cancellation; long work looks at it now and then.
+    """
+    future = asyncio.get_running_loop().run_in_executor(None, work, *args)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        if stop is not None:
+            stop.set()
+        await asyncio.wait([future])
+        if not future.cancelled():
+            future.exception()  # looked at, so that asyncio does not report it
+        raise
+
+
+@asynccontextmanager
+async def leaving_in_thread(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter at once; leave in a thread, since leaving reads and hashes all that arrived."""
+    entered = manager.__enter__()
+    try:
+        yield entered
+    except BaseException as error:
+        if not await in_thread(manager.__exit__, type(error), error, error.__traceback__):
+            raise
+    else:
+        await in_thread(manager.__exit__, None, None, None)
+
+
+async def spread(items: Iterable[T], limit: int, work: Callable[[T], Awaitable[None]]) -> None:
+    """Do something for each item, a few at a time; items are drawn as they are needed.
+
+    Args:
+        items: drawn one by one.
+        limit: how many are worked on at once.
+        work: called with each; the first one that raises ends them all.
+
+    Raises:
+        Exception: what ``work`` raised first; by then nothing runs any more.
+    """
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+
+    workers = [asyncio.create_task(worker()) for _ in range(max(1, limit))]
+    try:
+        # Not gather(): it would cancel them itself, and a second cancellation
+        # takes away the time that the first one gives for cleaning up.
+        done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+        first = next((each for each in done if each.exception()), None)
+    finally:
+        for each in workers:
+            each.cancel()
+        await asyncio.wait(workers)
+        for each in workers:
+            if not each.cancelled():
+                each.exception()  # looked at, so that asyncio does not report it
+    if first:
+        first.result()
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine function to its end, from code that is not asynchronous.
+
+    It runs in an event loop in a thread of its own, so it also works where a
+    loop is running already, as in notebooks. Loop, threads and whatever
+    ``main`` opened end with the call: there is nothing that a forked child
+    could inherit and use.
+
+    Ctrl-C cancels the work; cancelled work cleans up behind itself.
+
+    Args:
+        main: called in that thread.
+
+    Raises:
+        KeyboardInterrupt: within about a second of Ctrl-C.
+        Exception: what the coroutine raised.
+
+    Example:
+        >>> async def answer() -> int:
+        ...     return 42
+        >>> run(answer)
+        42
+    """
+    work = _Work(main)
+    thread = threading.Thread(target=work.run, name="lazydata", daemon=True)
+    pid = os.getpid()
+    try:
+        thread.start()
+        # In short steps: a wait without an end does not notice Ctrl-C everywhere.
+        while not work.ended.wait(_STEP):
+            if os.getpid() != pid:  # a signal handler forked, and threads do not follow
+                raise LazydataError("this process was forked in the middle of a transfer")
+    except BaseException:
+        if os.getpid() == pid:
+            work.cancel()
+            work.ended.wait(_GRACE)
+        raise
+    if work.error is not None:
+        raise work.error
+    return work.results[0]
+
+
+class _Work(Generic[T]):
+    """One coroutine in a loop of its own, and how it ended."""
+
+    def __init__(self, main: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._main = main
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelled = False
+        self.ended = threading.Event()
+        self.results: list[T] = []
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Run it; called in its thread."""
+        try:
+            with asyncio.Runner() as runner:
+                pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="lazydata")
+                runner.get_loop().set_default_executor(pool)
+                self.results.append(runner.run(self._watched()))
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+    def cancel(self) -> None:
+        """Cancel it; called from any thread."""
+        with self._lock:
+            self._cancelled = True
+            if self._loop and self._task and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def _watched(self) -> T:
+        with self._lock:
+            if self._cancelled:
+                raise asyncio.CancelledError
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        return await self._main()

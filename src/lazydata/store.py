@@ -1,0 +1,357 @@
+"""The store: local objects by digest. It is not a cache: it may hold the only copy.
+
+    objects-v1/
+        blake3/ab/<64 hex>      an object; sha256/ for those of lazydata 1.x
+        tmp/                    arrivals; what a crash leaves here, gc removes
+        trash/<time>/           what gc and damage put aside
+        workspaces/<id>         a workspace whose objects these are (its directory)
+
+An object gets its name in one step, after its bytes were hashed and flushed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from lazydata import links
+from lazydata.digest import Digest, Hashed, hash_file
+from lazydata.errors import ObjectCorrupt, ObjectMissing
+from lazydata.fsutil import (
+    fsync_file,
+    is_inside,
+    make_dirs,
+    remove,
+    replace,
+    temp_name,
+    write_atomic,
+)
+from lazydata.index import FileRow, Index
+from lazydata.stamp import Stamp, stamp_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TRUST_NS = 30 * 86400 * 1_000_000_000
+
+
+class MovedError(Exception):
+    """The file is no longer what was hashed; look again."""
+
+
+class Store:
+    """The objects of one user, or of a group that shares them.
+
+    Args:
+        directory: of the store; ``objects-v1/`` is made below it when it is needed.
+        link: ``auto``, ``reflink``, ``hardlink`` or ``copy``; a kind that is asked
+            for and can't be had becomes a copy.
+        older: directories of lazydata 1.x stores (``<hex[:2]>/<hex[2:]>``), read only.
+    """
+
+    def __init__(self, directory: str, *, link: str = "auto", older: tuple[str, ...] = ()) -> None:
+        self.directory = os.path.join(directory, "objects-v1")
+        self._link = link
+        self._older = older
+
+    # Looking
+
+    def path_of(self, digest: Digest) -> str:
+        """Where an object lies, or would lie."""
+        algorithm, _, digits = digest.partition(":")
+        return os.path.join(self.directory, algorithm, digits[:2], digits)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether an object is here; one that gc put in the trash is taken back."""
+        path = self.path_of(digest)
+        return os.path.exists(path) or self._take_back(digest, path)
+
+    def find(self, digest: Digest) -> str:
+        """The file of an object, to be read only after it was checked.
+
+        Raises:
+            ObjectMissing: it is not in the store.
+        """
+        if self.has(digest):
+            return self.path_of(digest)
+        if digest.algorithm == "sha256":
+            for directory in self._older:
+                old = os.path.join(directory, digest.hex[:2], digest.hex[2:])
+                if os.path.exists(old):
+                    return old
+        raise ObjectMissing(f"{digest} is not in the store {self.directory}")
+
+    def objects(self) -> Iterator[Digest]:
+        """Every object's digest, shard by shard."""
+        for algorithm in ("blake3", "sha256"):
+            base = os.path.join(self.directory, algorithm)
+            for shard in sorted(_names(base)):
+                for digits in sorted(_names(os.path.join(base, shard))):
+                    if len(digits) == 64 and digits.startswith(shard):
+                        yield Digest(f"{algorithm}:{digits}")
+
+    def check(self, digest: Digest, index: Index, *, fresh: bool = False) -> str:
+        """The file of an object whose bytes were hashed and have not moved since.
+
+        Args:
+            digest: of an object that is here.
+            index: remembers what was hashed.
+            fresh: hash it now, whatever is remembered.
+
+        Raises:
+            ObjectMissing: it is not in the store.
+            ObjectCorrupt: it was damaged; it lies in the trash now.
+        """
+        path = self.find(digest)
+        if not fresh:
+            row = index.file(path)
+            if (
+                row is not None
+                and not row.racy
+                and row.digest == digest
+                and row.stamp == stamp_of(path)
+                and time.time_ns() - row.hashed_ns < TRUST_NS
+            ):
+                return path
+        found = hash_file(path, algorithm=digest.algorithm, seed=index.seed)
+        if found.digest != digest:
+            raise self._damaged(digest, path, found.digest)
+        row = FileRow(found.stamp, found.racy, digest, found.fingerprint, found.seen_ns)
+        index.put_files([(path, row)])
+        return path
+
+    # Arrival
+
+    def register(self, workspace_id: str, root: str) -> None:
+        """Name a workspace whose objects are to be kept, before the first one arrives."""
+        path = os.path.join(self.directory, "workspaces", workspace_id)
+        line = os.fsencode(root) + b"\n"
+        try:
+            with open(path, "rb") as file:
+                if file.read() == line:
+                    return
+        except FileNotFoundError:
+            pass
+        make_dirs(os.path.dirname(path))
+        write_atomic(path, line)
+
+    def adopt(self, path: str, hashed: Hashed, index: Index, *, output: bool = False) -> Stamp:
+        """Take in a file of the workspace that was just hashed.
+
+        Args:
+            path: of the file; it may become a protected hardlink of the object.
+            hashed: what reading it gave, a moment ago.
+            index: keeps the stamps of what is linked up to date.
+            output: the file will be written again, so it is never hardlinked.
+
+        Returns:
+            The file's stamp afterwards: linking moves the ctime.
+
+        Raises:
+            MovedError: the file has changed since it was hashed; nothing was stored.
+            OSError: no space, or no right to write.
+        """
+        final = self.path_of(hashed.digest)
+        if self.has(hashed.digest) and os.path.getsize(final) == hashed.stamp.size:
+            _same(path, hashed.stamp)
+            return hashed.stamp
+        mode = os.stat(path).st_mode & 0o7777
+        temp = self._temp()
+        try:
+            how = self._place(path, temp, hashed, output=output)
+            _same(path, hashed.stamp)
+            # A write within the clock's grain leaves no trace in the stamp.
+            if how != "copy" and hashed.racy:
+                again = hash_file(temp, algorithm=hashed.digest.algorithm)
+                if again.digest != hashed.digest:
+                    raise MovedError(path)
+            if how != "hardlink":
+                # Others may read the object if they may read the file, and no more.
+                os.chmod(temp, os.stat(temp).st_mode & mode | 0o400)
+            fsync_file(temp)
+            self._name(temp, final)
+        except BaseException:
+            if os.path.lexists(temp):
+                remove(temp)
+                os.chmod(path, mode)  # a hardlink had taken the write permission
+            raise
+        remove(temp)  # still there if the object, the same inode, was there already
+        after = _same(path, hashed.stamp)
+        index.restamp(hashed.stamp, after)
+        if not hashed.racy:
+            # Our own link moved the ctime, and nothing else can have: the mtime stands.
+            row = FileRow(stamp_of(final), False, hashed.digest, hashed.fingerprint, hashed.seen_ns)
+            index.put_files([(final, row)])
+        return after
+
+    def incoming(self, digest: Digest) -> Incoming:
+        """A place to put the bytes of an object; they are verified when the block ends."""
+        return Incoming(self, digest)
+
+    def _place(self, path: str, temp: str, hashed: Hashed, *, output: bool) -> str:
+        """Make ``temp`` of the bytes of ``path``, in the cheapest way that is allowed."""
+        if self._link in ("auto", "reflink") and links.reflink(path, temp):
+            return "reflink"
+        wanted = self._link == "hardlink"
+        if (wanted or self._link == "auto") and not output:
+            # A second name that we did not make would be made read-only with it.
+            alone = os.stat(path).st_nlink == 1
+            if alone and links.may_share(path, forced=wanted) and links.hardlink(path, temp):
+                return "hardlink"
+        copied = links.copy(path, temp, algorithm=hashed.digest.algorithm)
+        if copied.digest != hashed.digest:
+            raise MovedError(path)
+        return "copy"
+
+    def _name(self, temp: str, final: str) -> None:
+        """Give a finished temp file its name; the same object twice is success."""
+        links.protect(temp)
+        make_dirs(os.path.dirname(final))
+        replace(temp, final)
+
+    def _temp(self) -> str:
+        directory = os.path.join(self.directory, "tmp")
+        make_dirs(directory)
+        return temp_name(directory)
+
+    # Giving out
+
+    def materialise(
+        self, digest: Digest, directory: str, index: Index, *, output: bool = False
+    ) -> tuple[str, bytes]:
+        """Put an object's bytes into a new temp file in a directory of the workspace.
+
+        Args:
+            digest: of an object that is here.
+            directory: where the temp file goes; it must exist.
+            index: knows when the object was last hashed.
+            output: the file will be written, so it is never hardlinked.
+
+        Returns:
+            Path of the temp file, flushed and ready to be moved into its place, and
+            the fingerprint of its bytes.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: as ``check``.
+        """
+        temp = temp_name(directory)
+        try:
+            if self._link != "copy":
+                path = self.check(digest, index)
+                row = index.file(path)
+                fingerprint = row.fingerprint if row else b""
+                if self._link in ("auto", "reflink") and links.reflink(path, temp):
+                    fsync_file(temp)
+                    return temp, fingerprint
+                if not output and self._may_share(path):
+                    before = stamp_of(path)
+                    if links.hardlink(path, temp):
+                        index.restamp(before, stamp_of(path))
+                        return temp, fingerprint
+            path = self.find(digest)
+            copied = links.copy(path, temp, algorithm=digest.algorithm, seed=index.seed)
+            if copied.digest != digest:
+                raise self._damaged(digest, path, copied.digest)
+            fsync_file(temp)
+        except BaseException:
+            remove(temp)
+            raise
+        return temp, copied.fingerprint
+
+    def _may_share(self, path: str) -> bool:
+        if self._link == "reflink":
+            return False
+        if not is_inside(path, self.directory):
+            return False
+        return links.may_share(path, forced=self._link == "hardlink")
+
+    # Putting aside
+
+    def _damaged(self, digest: Digest, path: str, actual: Digest) -> ObjectCorrupt:
+        """Put a damaged object in the trash, and what it really is under its true digest."""
+        error = ObjectCorrupt(
+            f"{digest} in the store is damaged: its bytes are {actual}",
+            expected=digest,
+            actual=actual,
+            hint="lazydata pull fetches a good copy, if any remote has one",
+        )
+        if not is_inside(path, self.directory):
+            return error  # a store of lazydata 1.x is only read
+        trash = os.path.join(self.directory, "trash", str(time.time_ns()))
+        aside = os.path.join(trash, f"damaged-{digest.hex}")
+        make_dirs(trash)
+        try:
+            replace(path, aside)
+        except FileNotFoundError:
+            return error  # somebody else was faster
+        write_atomic(aside + ".why", f"It was stored as {digest}, and is {actual}.\n".encode())
+        with self.incoming(actual) as temp:
+            links.copy(aside, str(temp), algorithm=actual.algorithm)
+        return error
+
+    def _take_back(self, digest: Digest, path: str) -> bool:
+        trash = os.path.join(self.directory, "trash")
+        for when in _names(trash):
+            aside = os.path.join(trash, when, digest.algorithm, digest.hex)
+            if os.path.exists(aside):
+                try:
+                    make_dirs(os.path.dirname(path))
+                    replace(aside, path)
+                except FileNotFoundError:
+                    pass  # taken back by somebody else, or unlinked
+                return os.path.exists(path)
+        return False
+
+
+class Incoming:
+    """A temp file that becomes an object when its block ends well.
+
+    Raises:
+        ObjectCorrupt: the bytes are something else; the store is as it was.
+
+    Example:
+        with store.incoming(digest) as temp:
+            temp.write_bytes(data)
+    """
+
+    def __init__(self, store: Store, digest: Digest) -> None:
+        self._store, self._digest = store, digest
+        self._temp = ""
+
+    def __enter__(self) -> Path:
+        from pathlib import Path
+
+        self._temp = self._store._temp()
+        return Path(self._temp)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is not None:
+                return
+            digest = self._digest
+            found = hash_file(self._temp, algorithm=digest.algorithm).digest
+            if found != digest:
+                raise ObjectCorrupt(
+                    f"what came for {digest} is {found}", expected=digest, actual=found
+                )
+            fsync_file(self._temp)
+            self._store._name(self._temp, self._store.path_of(digest))
+        finally:
+            remove(self._temp)
+
+
+def _same(path: str, before: Stamp) -> Stamp:
+    """The stamp now, if nothing but the ctime has moved since."""
+    now = stamp_of(path)
+    if now[:4] != before[:4]:
+        raise MovedError(path)
+    return now
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,150 @@
+"""``track()``: the hot path, two stats and a dict; all else is the workspace's work."""
+
+import os
+import sys
+
+from lazydata import audit
+from lazydata.stamp import Stamp, is_racy, stamp_from, stamp_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import TypeVar
+
+    PathT = TypeVar("PathT", str, bytes, "os.PathLike[str]")
+
+_LIMIT = 100_000
+# What was settled, and may be answered by two stats: the file's stamp, the
+# manifest's path and its stamp, by path and caller (and working directory, since
+# two workspaces may hold hardlinks of one object, with equal stamps).
+_memo: "dict[tuple[str | bytes, ...], tuple[Stamp, str, Stamp]]" = {}
+
+
+def track(
+    path: "PathT",
+    *,
+    usage: "str | None" = None,
+    output: bool = False,
+    on_change: "str | None" = None,
+) -> "PathT":
+    """Make the file at ``path`` the one that ``lazydata.yml`` means, and return ``path``.
+
+    A new file is stored and recorded, a changed one becomes a new version, a missing
+    one is restored or downloaded, and an unchanged one costs some microseconds.
+
+    Args:
+        path: of the file, relative to the working directory as for ``open``.
+        usage: the script to record, relative to the workspace; the caller's by default.
+        output: this program made the file, so it is newer than any recorded version.
+        on_change: ``version`` records new and changed files, ``warn`` only says so,
+            ``error`` raises ``FileChanged``; by default what ``LAZYDATA_ON_CHANGE``
+            or the manifest's ``on_change:`` says, else ``version``.
+
+    Returns:
+        ``path`` itself, unchanged.
+
+    Raises:
+        NotAWorkspace: there is no ``lazydata.yml`` above the path.
+        NotTracked: nothing is there, and ``lazydata.yml`` does not list it.
+        ObjectMissing: a listed file is neither here, nor stored, nor on a remote.
+        FileChanged: ``on_change`` is ``error``, and the file is not the listed one.
+        LazydataError: see ``lazydata.errors`` for the others.
+
+    Example:
+        df = pd.read_csv(track("data/my_big_table.csv"))
+    """
+    script = usage
+    if script is None:
+        frame = sys._getframe(1)
+        script = frame.f_code.co_filename
+        if script[:1] == "<" or "ipykernel_" in script:
+            script = _notebook(frame)
+    name = os.fspath(path)
+    key = (name, script) if os.path.isabs(name) else (name, script, os.getcwd())
+    hit = _memo.get(key)
+    if hit is not None and not output:
+        try:
+            if stamp_of(name) == hit[0] and stamp_of(hit[1]) == hit[2]:
+                return path
+        except OSError:
+            pass
+    _settle(os.fsdecode(name), key, script, usage is not None, output, on_change)
+    return path
+
+
+def _settle(
+    name: str,
+    key: "tuple[str | bytes, ...]",
+    script: str,
+    is_label: bool,
+    output: bool,
+    on_change: "str | None",
+) -> None:
+    import time
+
+    with audit.OwnWork():
+        from lazydata.fsutil import is_network
+        from lazydata.links import has_writer
+        from lazydata.workspace import Workspace
+        from lazydata.workspace.settle import settle
+
+        absolute = _absolute(name)
+        workspace = Workspace.above(absolute)
+        place = workspace.place(absolute)
+        seen_ns = time.time_ns()
+        manifest = stamp_of(workspace.file)
+        with workspace.index() as index:
+            settled = settle(
+                workspace,
+                place,
+                index,
+                script=_usage(script, workspace.root, is_label),
+                output=output or audit.wrote(absolute) or audit.wrote(place.real),
+                on_change=on_change,
+            )
+        audit.forget(absolute)
+        audit.forget(place.real)
+        status = os.stat(place.real)
+        if (
+            settled.stamp == stamp_from(status)
+            and stamp_of(workspace.file) == manifest
+            and not is_racy(manifest, seen_ns)
+            and not is_network(place.real, status.st_dev)
+            and not has_writer(place.real)
+        ):
+            if len(_memo) >= _LIMIT:
+                _memo.clear()
+            _memo[key] = (settled.stamp, workspace.file, manifest)
+
+
+def _absolute(name: str) -> str:
+    """Where ``open`` would look; ``..`` after a symlink is where the link leads."""
+    if ".." in name.split(os.sep):
+        directory, base = os.path.split(name)
+        return os.path.join(os.path.realpath(directory), base)
+    return os.path.abspath(name)
+
+
+def _usage(script: str, root: str, is_label: bool) -> "str | None":
+    """The script as the manifest names it: relative to the workspace, or None."""
+    if is_label and not os.path.isabs(script):
+        return script.replace(os.sep, "/") or None
+    if not script or script[:1] == "<":
+        return None
+    real, top = os.path.realpath(script), os.path.realpath(root)
+    if not real.startswith(os.path.join(top, "")):
+        return None
+    if not (is_label or script.endswith(".ipynb") or os.path.isfile(real)):
+        return None
+    return os.path.relpath(real, top).replace(os.sep, "/")
+
+
+def _notebook(frame: "FrameType") -> str:
+    """The notebook that a cell belongs to, where the front end tells; else ''."""
+    told = frame.f_globals.get("__vsc_ipynb_file__")
+    # Every program that a notebook starts inherits the variable; only cells are the notebook.
+    if told is None and (
+        "ipython-input" in (name := frame.f_code.co_filename) or "ipykernel_" in name
+    ):
+        told = os.environ.get("JPY_SESSION_NAME")
+    return os.path.abspath(told) if isinstance(told, str) and told.endswith(".ipynb") else ""

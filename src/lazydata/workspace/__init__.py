@@ -1,0 +1,249 @@
+"""A workspace: the directory with the manifest, and the parts that serve it joined.
+
+``Workspace`` finds the root, turns paths into entries' names, reads the
+manifest through the index and writes it under the lock. The other modules of
+this package each do one thing with it: ``look`` at a file, ``settle`` one path,
+``names`` of the command line, ``status``, ``sharing``, ``upkeep``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from lazydata import compiled, config, fsutil, manifest
+from lazydata.baseline import NAME as MEMORY
+from lazydata.baseline import Baseline
+from lazydata.errors import (
+    ManifestChanged,
+    NotAWorkspace,
+    PathOutside,
+    UsageError,
+    from_os_error,
+)
+from lazydata.index import Index
+from lazydata.manifest import NAME, Entry
+from lazydata.stamp import Stamp, is_racy, stamp_of
+from lazydata.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    View = compiled.CompiledView | manifest.MemoryView
+    Edit = Callable[[str, View], tuple[str, Entry | None]]
+
+
+class Place:
+    """One path of a workspace.
+
+    Args:
+        name: as the manifest has it: relative, separated by ``/``.
+        real: the absolute path of the file itself, symlinks resolved.
+    """
+
+    __slots__ = ("name", "real")
+
+    def __init__(self, name: str, real: str) -> None:
+        self.name, self.real = name, real
+
+
+class Workspace:
+    """One workspace, found by its root.
+
+    Args:
+        root: absolute path of the directory that holds ``lazydata.yml``.
+
+    Example:
+        workspace = Workspace.above("/project/data/x.csv")
+        with workspace.index() as index:
+            print(workspace.view(index).entry("data/x.csv"))
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.file = os.path.join(root, NAME)
+        self.baseline = Baseline(root)
+
+    @classmethod
+    def above(cls, path: str) -> Workspace:
+        """The workspace that governs an absolute path: the nearest manifest upward.
+
+        Raises:
+            NotAWorkspace: there is none.
+        """
+        directory = path if os.path.isdir(path) else os.path.dirname(path)
+        while True:
+            if os.path.isfile(os.path.join(directory, NAME)):
+                return cls(directory)
+            parent = os.path.dirname(directory)
+            if parent == directory:
+                raise NotAWorkspace(
+                    f"no {NAME} in the directory of {path}, or above it",
+                    hint="run `lazydata init` in your project's top directory",
+                )
+            directory = parent
+
+    # Parts
+
+    @property
+    def store(self) -> Store:
+        """The user's store, as configured."""
+        home = os.path.expanduser("~")
+        older = tuple(os.path.join(home, *p) for p in ((".lazydata", "data"), (".lazydata-cache",)))
+        return Store(config.store_dir(), link=config.load().get("link", "auto"), older=older)
+
+    def index(self) -> Index:
+        """The index, open; for one call."""
+        return Index(config.index_dir())
+
+    # Paths
+
+    def place(self, path: str) -> Place:
+        """Where a path of this workspace lies, checked for leading out of it.
+
+        Args:
+            path: absolute, or relative to the root, with no ``..`` in it.
+
+        Raises:
+            PathOutside: it leads out, by its name or through a symlink.
+            UsageError: it is lazydata's own file.
+        """
+        absolute = os.path.join(self.root, path)
+        name = os.path.relpath(absolute, self.root).replace(os.sep, "/")
+        if name == "." or name == ".." or name.startswith("../"):
+            raise PathOutside(
+                f"{path} is outside the workspace {self.root}",
+                hint="track files below the directory of lazydata.yml",
+            )
+        if name == NAME or name.split("/", 1)[0] == MEMORY:
+            raise UsageError(f"{name} belongs to lazydata itself")
+        real = os.path.realpath(absolute)
+        root = os.path.realpath(self.root)
+        if not fsutil.is_inside(real, root):
+            allowed = config.load().get("allow") or ()
+            if not any(fsutil.is_inside(real, os.path.realpath(top)) for top in allowed):
+                raise PathOutside(
+                    f"{name} leads out of the workspace, to {real}",
+                    hint="if that is meant: lazydata config set allow "
+                    + os.pathsep.join([*allowed, os.path.dirname(real)]),
+                )
+        return Place(name, real)
+
+    # The manifest
+
+    def view(self, index: Index) -> View:
+        """What the manifest says now, from the index where its text is known.
+
+        Raises:
+            ManifestInvalid: it can't be used as it is.
+            FileDenied: it can't be read.
+        """
+        try:
+            stamp = stamp_of(self.file)
+            known = compiled.find(index, self.file, self._read)
+            if known is not None and known.stamp == stamp and not known.racy:
+                return known
+            seen_ns = time.time_ns()
+            data, stamp = self._bytes()
+        except OSError as error:
+            raise from_os_error(error, "read", self.file) from error
+        racy = is_racy(stamp, seen_ns)
+        text = _fingerprint(data, index.seed)
+        if known is not None and known.text == text:
+            if stamp != known.stamp or racy != known.racy:
+                compiled.restamp(index, known, stamp, racy)
+                known = compiled.find(index, self.file, self._read)
+                if known is not None and known.text == text:
+                    return known
+            else:
+                return known
+        view = manifest.read(manifest.decode(data, file=self.file), file=self.file)
+        compiled.put(index, view, stamp, racy, text)
+        return view
+
+    def edit(self, index: Index, path: str, change: Edit) -> Entry | None:
+        """Change one entry (or the remotes) in the manifest's text. Hold the lock.
+
+        Args:
+            index: keeps the compiled copy in step.
+            path: of the entry; empty for anything else.
+            change: takes the text and the view, gives the new text and the path's
+                entry in it.
+
+        Returns:
+            The entry as it is now.
+
+        Raises:
+            ManifestChanged: somebody wrote the file meanwhile, without the lock.
+            ManifestInvalid: it can't be edited; nothing was written.
+        """
+        view = self.view(index)
+        try:
+            data, stamp = self._bytes()
+            text = manifest.decode(data, file=self.file)
+            if isinstance(view, compiled.CompiledView) and view.text != _fingerprint(
+                data, index.seed
+            ):
+                view = manifest.read(text, file=self.file)
+            edited, entry = change(text, view)
+            if edited == text:
+                return entry
+            new = edited.encode("utf-8")
+            if stamp_of(self.file) != stamp:
+                raise ManifestChanged(
+                    f"{self.file} was changed by another program just now",
+                    hint="run it again",
+                )
+            fsutil.write_atomic(os.path.realpath(self.file), new, temp_dir=self._temp_dir())
+            after = stamp_of(self.file)
+        except OSError as error:
+            raise from_os_error(error, "write", self.file) from error
+        if path and view.is_plain and isinstance(view, compiled.CompiledView):
+            compiled.patch(index, view, after, _fingerprint(new, index.seed), path, entry)
+        return entry
+
+    def _read(self) -> manifest.MemoryView:
+        return manifest.read(manifest.decode(self._bytes()[0], file=self.file), file=self.file)
+
+    def _bytes(self) -> tuple[bytes, Stamp]:
+        for _ in range(10):
+            with open(self.file, "rb") as file:
+                stamp = stamp_of(file.fileno())
+                data = file.read()
+                if stamp_of(file.fileno()) == stamp and len(data) == stamp.size:
+                    return data, stamp
+        raise ManifestChanged(f"{self.file} keeps changing while it is read", hint="run it again")
+
+    def _temp_dir(self) -> str | None:
+        directory = self.baseline.directory
+        target = os.path.dirname(os.path.realpath(self.file))
+        return directory if os.stat(directory).st_dev == os.stat(target).st_dev else None
+
+
+def init(directory: str) -> tuple[str, bool]:
+    """Make a directory a workspace, unless one governs it already.
+
+    Args:
+        directory: made where it is missing.
+
+    Returns:
+        The root, and whether it was made now.
+    """
+    directory = os.path.abspath(directory)
+    try:
+        return Workspace.above(os.path.join(directory, NAME)).root, False
+    except NotAWorkspace:
+        pass
+    try:
+        fsutil.make_dirs(directory)
+        path = os.path.join(directory, NAME)
+        fsutil.write_atomic(path, manifest.TEMPLATE.encode())
+    except OSError as error:
+        raise from_os_error(error, "write", os.path.join(directory, NAME)) from error
+    return directory, True
+
+
+def _fingerprint(data: bytes, seed: int) -> bytes:
+    from xxhash import xxh3_128_digest
+
+    return xxh3_128_digest(data, seed=seed)

@@ -1,0 +1,428 @@
+"""Settle one path: decide by the table, carry it out, and look again under the lock."""
+
+from __future__ import annotations
+
+import os
+
+from lazydata import fsutil, links, manifest
+from lazydata.baseline import Lock
+from lazydata.digest import Digest, Hashed
+from lazydata.errors import (
+    FileBusy,
+    FileChanged,
+    FileDenied,
+    LazydataError,
+    NoSpace,
+    NotTracked,
+    ObjectCorrupt,
+    ObjectMissing,
+    UsageError,
+    from_os_error,
+)
+from lazydata.index import Index
+from lazydata.manifest import Entry, Version
+from lazydata.messages import say, warn
+from lazydata.reconcile import RECORDS, REPLACES, Action, reconcile
+from lazydata.stamp import Stamp, stamp_from, stamp_of
+from lazydata.store import MovedError
+from lazydata.workspace import Place, Workspace
+from lazydata.workspace.look import look, remember, stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+NEW = "new"
+ON_CHANGE = ("version", "warn", "error")
+_ATTEMPTS = 6
+
+
+class Settled:
+    """How a path was left.
+
+    Args:
+        action: what was done, as in ``reconcile.Action``, or ``new``.
+        digest: what the file holds now; None where it is missing.
+        stamp: under which it is known to hold that; None where a stamp proves nothing yet.
+    """
+
+    __slots__ = ("action", "digest", "stamp")
+
+    def __init__(self, action: str, digest: Digest | None, stamp: Stamp | None = None) -> None:
+        self.action, self.digest, self.stamp = action, digest, stamp
+
+    @classmethod
+    def at(cls, action: str, found: Hashed | None) -> Settled:
+        """As it was found."""
+        if found is None:
+            return cls(action, None)
+        return cls(action, found.digest, None if found.racy else found.stamp)
+
+
+class Settling:
+    """The work on one path.
+
+    Args:
+        workspace: that governs it.
+        place: of the path.
+        index: open for as long as this works.
+        script: to be recorded as usage; None for none.
+        output: whether this process made the file.
+        on_change: what the caller wants, or None for what environment and manifest say.
+        only: actions that may be carried out; all others leave the file alone.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        place: Place,
+        index: Index,
+        *,
+        script: str | None = None,
+        output: bool = False,
+        on_change: str | None = None,
+        only: frozenset[str] | None = None,
+    ) -> None:
+        self._workspace, self._place, self._index = workspace, place, index
+        self._script, self._output, self._on_change, self._only = script, output, on_change, only
+        self._temp: tuple[str, bytes, Digest] | None = None
+
+    def run(self) -> Settled:
+        """Carry out what the table says.
+
+        Raises:
+            LazydataError: of many kinds; nothing was lost and nothing half done.
+        """
+        name = self._place.name
+        try:
+            for _ in range(_ATTEMPTS):
+                action, found, entry = self._decide()
+                if self._only is not None and action not in self._only:
+                    return Settled(action, found.digest if found else None)
+                if action == Action.NOTHING and not self._lacks_usage(entry):
+                    return Settled.at(action, found)
+                if action in RECORDS or action == NEW:
+                    refused = self._refused(action, found, entry)
+                    if refused is not None:
+                        return refused
+                try:
+                    self._prepare(action, found, entry)
+                except MovedError:
+                    continue
+                settled = self._act(action, found, entry)
+                if settled is not None:
+                    return settled
+            raise FileBusy(
+                f"{name} keeps changing while it is tracked",
+                hint="wait until its writer is done, then run it again",
+            )
+        except OSError as error:
+            raise from_os_error(error, "track", name) from error
+        finally:
+            if self._temp is not None:
+                fsutil.remove(self._temp[0])
+
+    # Deciding
+
+    def _decide(self, before: Hashed | None = None) -> tuple[str, Hashed | None, Entry | None]:
+        name, real = self._place.name, self._place.real
+        entry = self._workspace.view(self._index).entry(name)
+        versions = [v.digest for v in entry.versions] if entry else []
+        status = stat(real)
+        # Under the lock the stamp must do: what it may hide is found, and kept, next time.
+        if before is not None and status is not None and stamp_from(status) == before.stamp:
+            found: Hashed | None = before
+        else:
+            found = look(real, self._index, versions)
+        if entry is None:
+            if found is None:
+                raise NotTracked(
+                    f"{name} is not there, and lazydata.yml does not list it",
+                    path=os.path.join(self._workspace.root, name),
+                    hint="check the path, or `git pull` for a newer lazydata.yml",
+                )
+            return NEW, found, None
+        action = reconcile(
+            found.digest if found else None,
+            self._workspace.baseline.get(name),
+            versions,
+            entry.latest.digest,
+            output=self._output,
+        )
+        if action == Action.MISSING_OUTPUT:
+            raise NotTracked(
+                f"{name} was to be tracked as an output, but is not there",
+                path=os.path.join(self._workspace.root, name),
+                hint="write it before it is tracked",
+            )
+        return action, found, entry
+
+    def _lacks_usage(self, entry: Entry | None) -> bool:
+        if self._script is None or entry is None or self._script in entry.latest.usage:
+            return False
+        return self._policy() == "version"
+
+    def _policy(self) -> str:
+        chosen = (
+            self._on_change
+            or os.environ.get("LAZYDATA_ON_CHANGE")
+            or self._workspace.view(self._index).on_change
+            or "version"
+        )
+        if chosen not in ON_CHANGE:
+            raise UsageError(f"on_change is {chosen!r}", hint=f"one of {', '.join(ON_CHANGE)}")
+        return chosen
+
+    def _refused(self, action: str, found: Hashed | None, entry: Entry | None) -> Settled | None:
+        policy = self._policy()
+        if policy == "version":
+            return None
+        assert found is not None
+        name = self._place.name
+        if action == NEW:
+            message = f"{name} is not in lazydata.yml"
+        else:
+            assert entry is not None
+            message = f"{name} is {found.digest}, but lazydata.yml says {entry.latest.digest}"
+        if policy == "error":
+            raise FileChanged(
+                message,
+                hint=f"`lazydata track {name}` records it; "
+                f"`lazydata restore {name}` gets the listed version back",
+            )
+        warn(message)
+        return Settled(action, found.digest)
+
+    # Doing
+
+    def _prepare(self, action: str, found: Hashed | None, entry: Entry | None) -> None:
+        """All that takes long, before the lock: store the file, fetch and copy the object."""
+        workspace, name, real = self._workspace, self._place.name, self._place.real
+        store = workspace.store
+        if action in RECORDS or action in (NEW, Action.DISPLACE, Action.SETTLE):
+            assert found is not None
+            try:
+                workspace.baseline.prepare()
+                store.register(workspace.baseline.id, workspace.root)
+                after = store.adopt(real, found, self._index, output=self._output)
+                found.stamp = after
+                remember(real, found, after, self._index)
+            except OSError as error:
+                failure = from_os_error(error, f"store {name} in", store.directory)
+                if action != Action.SETTLE or not isinstance(failure, (FileDenied, NoSpace)):
+                    raise failure from error
+        if action in REPLACES:
+            assert entry is not None
+            latest = entry.latest.digest
+            if self._temp is not None and self._temp[2] == latest:
+                return
+            directory = os.path.dirname(real)
+            fsutil.make_dirs(directory)
+            if action == Action.RESTORE and store.has(latest):
+                say(f"Restoring {name} from the local store")
+            temp, fingerprint = sound(
+                workspace,
+                self._index,
+                name,
+                entry.latest,
+                lambda: store.materialise(latest, directory, self._index),
+            )
+            self._temp = temp, fingerprint, latest
+
+    def _act(self, action: str, found: Hashed | None, entry: Entry | None) -> Settled | None:
+        """Under the lock: decide again, and do it if nothing has moved. None: it has."""
+        quiet = action in (Action.NOTHING, Action.SETTLE)
+        try:
+            with Lock(self._workspace.baseline):
+                again, now, entry_now = self._decide(found)
+                same = (now.digest if now else None) == (found.digest if found else None)
+                latest = entry_now.latest.digest if entry_now else None
+                was = entry.latest.digest if entry else None
+                if again != action or not same or latest != was:
+                    return None
+                if action in REPLACES:
+                    return self._replace(action, now, entry_now)
+                assert now is not None
+                self._record(action, now, entry_now)
+                return Settled.at(action, now)
+        except (FileDenied, PermissionError, OSError) as error:
+            denied = isinstance(from_os_error(error, "write", "x"), FileDenied)
+            if not quiet or not denied or found is None:
+                raise
+            # A read-only workspace: nothing must be written for a file that is right.
+            return Settled.at(Action.NOTHING, found)
+
+    def _record(self, action: str, now: Hashed, entry: Entry | None) -> None:
+        workspace, name = self._workspace, self._place.name
+        usage = (self._script,) if self._script and self._policy() == "version" else ()
+        if action == NEW:
+            say(f"Tracking a new file {name}")
+        elif action == Action.RECORD:
+            say(f"Tracked file {name} changed, recording a new version")
+        elif action == Action.RECORD_OVER:
+            assert entry is not None
+            say(f"Tracked file {name} changed, recording a new version")
+            warn(
+                f"{name} was edited here, and lazydata.yml got {entry.latest.digest} meanwhile: "
+                f"yours is recorded after it; `lazydata restore {name} --version "
+                f"{entry.latest.digest.hex[:12]}` gets that one"
+            )
+        elif action == Action.RECORD_UNKNOWN:
+            assert entry is not None
+            say(f"Tracked file {name} changed, recording a new version")
+            warn(
+                f"if {name} was not meant to change, `lazydata restore {name} --version "
+                f"{entry.latest.digest.hex[:12]}` gets the version before it back"
+            )
+        if action in RECORDS or action == NEW:
+            version = Version(now.digest, now.stamp.size, usage)
+            workspace.edit(
+                self._index, name, lambda text, view: manifest.record(text, view, name, version)
+            )
+        elif usage and entry is not None and usage[0] not in entry.latest.usage:
+            workspace.edit(
+                self._index, name, lambda text, view: manifest.add_usage(text, view, name, usage[0])
+            )
+        if workspace.baseline.get(name) != now.digest:
+            workspace.baseline.put({name: now.digest})
+
+    def _replace(self, action: str, now: Hashed | None, entry: Entry | None) -> Settled:
+        workspace, name, real = self._workspace, self._place.name, self._place.real
+        assert entry is not None
+        assert self._temp is not None
+        temp, fingerprint, latest = self._temp
+        if action == Action.DISPLACE:
+            assert now is not None
+            workspace.baseline.displaced(name, now.digest)
+            say(
+                f"{name} was {now.digest.hex[:12]}, which lazydata.yml lists no more; "
+                f"`lazydata restore {name} --version {now.digest.hex[:12]}` gets it back"
+            )
+        if action != Action.RESTORE:
+            say(f"Updating {name} to the version in lazydata.yml")
+        put_in_place(workspace, self._index, temp, real, now, name)
+        self._temp = None
+        workspace.baseline.put({name: latest})
+        stamp = stamp_of(real)
+        if fingerprint:
+            # Just written, so a later write could hide behind its stamp: racy.
+            remember(real, Hashed(latest, fingerprint, stamp, 0, True), stamp, self._index)
+        return Settled(action, latest)
+
+
+def put_in_place(
+    workspace: Workspace, index: Index, temp: str, real: str, expected: Hashed | None, name: str
+) -> None:
+    """Move a finished temp file to a path of the workspace, losing nothing that is there.
+
+    What is there is linked aside first and looked at again once it is replaced: if it
+    is not what was looked at before, it is stored, and the caller told.
+
+    Raises:
+        FileBusy: a program holds the file open for writing, or made it just now.
+        FileChanged: it was written to in the last moment; those bytes are stored.
+    """
+    status = stat(real)
+    if (status is None) != (expected is None):
+        raise FileBusy(f"{name} came or went just now", hint="run it again")
+    if status is None or expected is None:
+        try:
+            os.link(temp, real)  # unlike a rename, never over a file that came meanwhile
+        except FileExistsError:
+            raise FileBusy(f"{name} was made just now", hint="run it again") from None
+        except OSError:
+            fsutil.replace(temp, real)
+        else:
+            before = stamp_of(real)
+            fsutil.remove(temp)
+            index.restamp(before, stamp_of(real))
+        fsutil.fsync_dir(os.path.dirname(real))
+        return
+    if links.has_writer(real):
+        raise FileBusy(
+            f"{name} is to be updated, but a program holds it open for writing",
+            hint="close it there, then run it again",
+        )
+    if not links.is_shared(os.stat(temp)):
+        fsutil.keep_mode(real, temp, add=0o200)
+    aside = fsutil.temp_name(os.path.dirname(real))
+    try:
+        os.link(real, aside)
+    except OSError:
+        os.replace(real, aside)  # no hardlinks here: a moment without the file
+    fsutil.replace(temp, real)
+    before = stamp_of(aside)
+    if before[:4] != expected.stamp[:4]:
+        left = look(aside, index)
+        if left is not None and left.digest != expected.digest:
+            workspace.store.adopt(aside, left, index, output=True)
+            workspace.baseline.displaced(name, left.digest)
+            fsutil.remove(aside)
+            raise FileChanged(
+                f"{name} was written to while it was updated; what was written is stored",
+                hint=f"`lazydata restore {name} --version {left.digest.hex[:12]}` gets it",
+            )
+    fsutil.remove(aside)
+    path = workspace.store.path_of(expected.digest)
+    if os.path.exists(path):
+        index.restamp(before, stamp_of(path))
+
+
+def sound(
+    workspace: Workspace, index: Index, name: str, version: Version, use: Callable[[], T]
+) -> T:
+    """Use an object of the store, fetched first if it lacks it or turns out to be damaged.
+
+    Args:
+        name: of the entry, for messages.
+        version: whose object is used.
+        use: called once the store has it; it raises ``ObjectCorrupt`` for damage, which
+            is in the trash then.
+
+    Raises:
+        ObjectMissing: it is nowhere.
+        ObjectCorrupt: it is damaged, and no remote has a good copy.
+    """
+    damaged: ObjectCorrupt | None = None
+    for _ in range(2):
+        try:
+            workspace.store.find(version.digest)
+        except ObjectMissing:
+            from lazydata.workspace.sharing import download
+
+            try:
+                download(workspace, index, {name: version})
+            except LazydataError as error:
+                raise damaged or error from error
+        try:
+            return use()
+        except ObjectCorrupt as error:
+            warn(f"{error.message}; looking for a good copy")
+            damaged = error
+    assert damaged is not None
+    raise damaged
+
+
+def settle(
+    workspace: Workspace,
+    place: Place,
+    index: Index,
+    *,
+    script: str | None = None,
+    output: bool = False,
+    on_change: str | None = None,
+    only: frozenset[str] | None = None,
+) -> Settled:
+    """Bring one path and the manifest together, as ``track`` does; see ``Settling``."""
+    return Settling(
+        workspace,
+        place,
+        index,
+        script=script,
+        output=output,
+        on_change=on_change,
+        only=only,
+    ).run()

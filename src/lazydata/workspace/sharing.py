@@ -1,0 +1,403 @@
+"""Share objects through remotes: add them, push, pull, download."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from lazydata import config, manifest, transfer
+from lazydata.baseline import Lock
+from lazydata.claimed import IndexedMemory
+from lazydata.digest import Digest
+from lazydata.errors import (
+    FileChanged,
+    FileDenied,
+    LazydataError,
+    ObjectCorrupt,
+    ObjectMissing,
+    RemoteObjectMissing,
+    UsageError,
+    from_os_error,
+)
+from lazydata.index import Index
+from lazydata.manifest import Entry, RemoteSpec, Version
+from lazydata.messages import say, warn
+from lazydata.reconcile import REPLACES, Action
+from lazydata.remotes import open_remote, url_of
+from lazydata.remotes.claims import ClaimMemory
+from lazydata.repository import Outgoing, Repository
+from lazydata.workspace import Workspace
+from lazydata.workspace.look import look
+from lazydata.workspace.settle import settle
+
+_PULLS = frozenset({*REPLACES, Action.NOTHING, Action.SETTLE})
+
+
+class Pushed(NamedTuple):
+    """What a push did.
+
+    Args:
+        remote: name of the remote.
+        objects: how many were sent.
+        size: their bytes.
+        already: how many were there before.
+        left: one line for each version that is not there now, and why.
+    """
+
+    remote: str
+    objects: int
+    size: int
+    already: int
+    left: list[str]
+
+
+class Pulled(NamedTuple):
+    """What a pull did.
+
+    Args:
+        paths: entries whose files were restored or updated.
+        left: one line for each entry that was left alone, and why.
+    """
+
+    paths: list[str]
+    left: list[str]
+
+
+# Remotes
+
+
+def add_remote(
+    workspace: Workspace,
+    index: Index,
+    url: str,
+    *,
+    name: str | None = None,
+    endpoint: str | None = None,
+    check: bool = True,
+    cwd: str | None = None,
+) -> RemoteSpec:
+    """Write a remote to the manifest, once it was seen to work.
+
+    Args:
+        url: or a path, relative to ``cwd``.
+        name: ``origin`` for the first one.
+        endpoint: of an S3-compatible server.
+        check: list, write, read and delete there first; a missing base path is made.
+
+    Raises:
+        UsageError: the name is taken, or the URL is not one.
+        RemoteUnavailable, RemoteDenied: the check failed; nothing was written.
+    """
+    url = url_of(url, cwd or os.getcwd())
+    known = workspace.view(index).remotes
+    if name is None:
+        if known and all(spec.url != url for spec in known.values()):
+            raise UsageError("there is a remote already", hint="name this one with --name NAME")
+        name = next((spec.name for spec in known.values() if spec.url == url), "origin")
+    if not name.replace("-", "").replace("_", "").isalnum() or name.startswith("-"):
+        raise UsageError(f"{name!r} is no name for a remote", hint="letters, digits, - and _")
+    if name in known and known[name].url != url:
+        raise UsageError(
+            f"the remote {name} is {known[name].url}",
+            hint=f"choose another --name, or `lazydata remove-remote {name}` first",
+        )
+    options = {"endpoint": endpoint} if endpoint else {}
+    # Clones of one project share it through the manifest: their claims are one project's.
+    options["project"] = known[name].options.get("project") if name in known else None
+    options["project"] = options["project"] or secrets.token_hex(8)
+    spec = RemoteSpec(name, url, options)
+    if check:
+
+        async def probe() -> None:
+            repository = _open(spec, IndexedMemory(config.index_dir()))
+            try:
+                await repository.probe()
+            finally:
+                await repository.close()
+
+        transfer.run(probe)
+    if name in known and known[name].options == options:
+        return spec
+    with Lock(workspace.baseline):
+        workspace.edit(
+            index,
+            "",
+            lambda text, view: (manifest.set_remote(text, spec, file=view.file), None),
+        )
+    return spec
+
+
+def remove_remote(workspace: Workspace, index: Index, name: str) -> None:
+    """Take a remote out of the manifest; what it holds stays there.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    _named(workspace, index, name)
+    with Lock(workspace.baseline):
+        workspace.edit(
+            index,
+            "",
+            lambda text, view: (manifest.remove_remote(text, name, file=view.file), None),
+        )
+
+
+def _named(workspace: Workspace, index: Index, name: str | None) -> RemoteSpec:
+    known = workspace.view(index).remotes
+    if not known:
+        raise UsageError(
+            "there is no remote yet", hint="`lazydata add-remote URL` adds one, such as a directory"
+        )
+    if name is None:
+        return next(iter(known.values()))
+    if name not in known:
+        raise UsageError(f"there is no remote {name!r}", hint=f"there is {', '.join(known)}")
+    return known[name]
+
+
+def _open(spec: RemoteSpec, memory: ClaimMemory) -> Repository:
+    own = (config.load().get("remotes") or {}).get(spec.name) or {}
+    remote = open_remote(spec.url, {**spec.options, **own})
+    return Repository(remote, memory=memory, project=spec.options.get("project", ""))
+
+
+# Push
+
+
+def push(
+    workspace: Workspace, index: Index, entries: Iterable[Entry], *, remote: str | None = None
+) -> Pushed:
+    """Store every version of some entries on a remote, unless it has it.
+
+    Args:
+        entries: all their versions are wanted there.
+        remote: its name; the first one by default.
+
+    Raises:
+        UsageError: there is no such remote.
+        RemoteUnavailable, RemoteDenied: the remote as a whole fails.
+    """
+    spec = _named(workspace, index, remote)
+    memory = IndexedMemory(config.index_dir())
+    wanted: dict[Digest, str] = {}
+    for entry in entries:
+        for version in entry.versions:
+            wanted.setdefault(version.digest, entry.path)
+            if version is entry.latest:
+                _store_again(workspace, index, entry)
+    objects, left, lacking = [], [], []
+    for digest, path in wanted.items():
+        try:
+            file = workspace.store.check(digest, index)
+            objects.append(Outgoing(digest, os.path.getsize(file), Path(file)))
+        except ObjectMissing:
+            lacking.append(digest)
+        except ObjectCorrupt as error:
+            left.append(f"{path}: {error.message}")
+        except OSError as error:
+            raise from_os_error(error, "read", path) from error
+    if lacking:
+        there = on_remotes(workspace, index, lacking)
+        left += [
+            f"{wanted[digest]}: {digest} is neither here nor on a remote"
+            for digest in lacking
+            if digest not in there
+        ]
+    done = transfer.push(lambda: _open(spec, memory), objects)
+    unsure = {o.digest: o.size for o in objects} if done.already else {}
+    for digest in [*done.confirmed, *workspace.baseline.pushed([spec.url]), *done.failed]:
+        unsure.pop(digest, None)
+    confirmed = [*done.confirmed, *_confirm(spec, memory, unsure)]
+    _remember_pushed(workspace, spec.url, confirmed)
+    left += [f"{wanted[digest]}: {error.message}" for digest, error in done.failed.items()]
+    return Pushed(spec.name, len(done.uploaded), done.bytes, done.already, left)
+
+
+def _store_again(workspace: Workspace, index: Index, entry: Entry) -> None:
+    """A file that is right, and that the store has lost, is the object."""
+    if workspace.store.has(entry.latest.digest):
+        return
+    try:
+        real = workspace.place(entry.path).real
+        found = look(real, index, [entry.latest.digest])
+        if found is not None and found.digest == entry.latest.digest:
+            workspace.baseline.prepare()
+            workspace.store.register(workspace.baseline.id, workspace.root)
+            workspace.store.adopt(real, found, index)
+    except (LazydataError, OSError) as error:
+        warn(f"{entry.path} could not be stored: {error}")
+
+
+def _confirm(spec: RemoteSpec, memory: ClaimMemory, sizes: Mapping[Digest, int]) -> list[Digest]:
+    """Ask a remote for the sizes of objects that were there before this push."""
+    if not sizes:
+        return []
+
+    async def ask() -> list[Digest]:
+        repository = _open(spec, memory)
+        try:
+            return await repository.confirm(sizes)
+        finally:
+            await repository.close()
+
+    return transfer.run(ask)
+
+
+def on_remotes(workspace: Workspace, index: Index, digests: Collection[Digest]) -> set[Digest]:
+    """Those of some objects that a remote of this workspace says it has.
+
+    Raises:
+        RemoteUnavailable, RemoteDenied: one can't be asked, and the others lack some.
+    """
+    memory = IndexedMemory(config.index_dir())
+    found: set[Digest] = set()
+    failure: LazydataError | None = None
+    for spec in workspace.view(index).remotes.values():
+
+        lacking = [digest for digest in digests if digest not in found]
+
+        async def ask(spec: RemoteSpec = spec, lacking: list[Digest] = lacking) -> set[Digest]:
+            repository = _open(spec, memory)
+            try:
+                await repository.check()
+                await repository.refresh()
+                return await repository.present(lacking)
+            finally:
+                await repository.close()
+
+        try:
+            found |= transfer.run(ask)
+        except LazydataError as error:
+            failure = error
+        if found >= set(digests):
+            return found
+    if failure is not None:
+        raise failure
+    return found
+
+
+def _remember_pushed(workspace: Workspace, url: str, digests: Iterable[Digest]) -> None:
+    digests = list(digests)
+    if not digests:
+        return
+    try:
+        with Lock(workspace.baseline):
+            workspace.baseline.add_pushed(url, digests)
+    except OSError:
+        pass  # a read-only workspace: `status` will not know, and that is all
+
+
+# Pull
+
+
+def pull(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Pulled:
+    """Bring entries' files to their latest version, recording and overwriting nothing.
+
+    Raises:
+        RemoteUnavailable, RemoteDenied: nothing could be had, for one cause.
+    """
+    entries = list(entries)
+    store = workspace.store
+    lacking: dict[str, Version] = {}
+    left: list[str] = []
+    for entry in entries:
+        try:
+            real = workspace.place(entry.path).real
+            found = look(real, index, [v.digest for v in entry.versions])
+        except (FileChanged, FileDenied, UsageError) as error:
+            left.append(f"{entry.path}: {error}")
+            continue
+        if (found is None or found.digest != entry.latest.digest) and not store.has(
+            entry.latest.digest
+        ):
+            lacking[entry.path] = entry.latest
+    failed = _fetch(workspace, index, lacking) if lacking else {}
+    done = []
+    for entry in entries:
+        if any(line.startswith(f"{entry.path}: ") for line in left):
+            continue
+        if entry.path in failed:
+            left.append(f"{entry.path}: {failed[entry.path]}")
+            continue
+        try:
+            settled = settle(workspace, workspace.place(entry.path), index, only=_PULLS)
+        except LazydataError as error:
+            left.append(f"{entry.path}: {error}")
+            continue
+        if settled.action in REPLACES:
+            done.append(entry.path)
+        elif settled.action not in _PULLS:
+            left.append(f"{entry.path}: changed here and not recorded, left alone")
+    return Pulled(done, left)
+
+
+def download(workspace: Workspace, index: Index, wanted: Mapping[str, Version]) -> None:
+    """Bring the objects of some versions into the store, from whichever remote has them.
+
+    Args:
+        wanted: versions by the path of their entry.
+
+    Raises:
+        ObjectMissing: one is nowhere.
+        LazydataError: why it could not be had.
+    """
+    for error in _fetch(workspace, index, wanted).values():
+        raise error
+
+
+def _fetch(
+    workspace: Workspace, index: Index, wanted: Mapping[str, Version]
+) -> dict[str, LazydataError]:
+    """Download; the errors of what did not come, by path."""
+    remotes = list(workspace.view(index).remotes.values())
+    memory = IndexedMemory(config.index_dir())
+    store = workspace.store
+    for path in wanted:
+        say(f"Downloading stored file {path} ...")
+    workspace.baseline.prepare()
+    store.register(workspace.baseline.id, workspace.root)
+    done = transfer.pull(
+        [lambda spec=spec: _open(spec, memory) for spec in remotes],
+        {version.digest for version in wanted.values()},
+        store,
+    )
+    for url in {*done.fetched.values()}:
+        _remember_pushed(workspace, url, [d for d, by in done.fetched.items() if by == url])
+    failed: dict[str, LazydataError] = {}
+    for path, version in wanted.items():
+        error = done.failed.get(version.digest)
+        if error is None or (version.source_url and _from_source(workspace, path, version)):
+            continue
+        if isinstance(error, RemoteObjectMissing):
+            error = ObjectMissing(
+                f"{path} ({version.digest}) is neither here nor on a remote",
+                hint="whoever recorded it has to run `lazydata push`"
+                if remotes
+                else "there is no remote to ask; `lazydata add-remote URL` adds one",
+            )
+        failed[path] = error
+    return failed
+
+
+def _from_source(workspace: Workspace, path: str, version: Version) -> bool:
+    """The last resort of lazydata 1.x: a URL that the manifest names; its hash must fit."""
+    import shutil
+    import urllib.request
+
+    url = version.source_url or ""
+    if not url.startswith(("http://", "https://")):
+        return False  # a cloned manifest must not make us read local files
+    try:
+        with (
+            workspace.store.incoming(version.digest) as temp,
+            urllib.request.urlopen(url, timeout=60) as response,
+            open(temp, "wb") as file,
+        ):
+            shutil.copyfileobj(response, file, 1 << 20)
+    except (OSError, ValueError, LazydataError) as error:
+        warn(f"{path} could not be had from its source_url: {error}")
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""How each entry stands: here, changed, stored, pushed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lazydata.digest import Digest
+from lazydata.errors import FileChanged, PathOutside, UsageError
+from lazydata.index import Index
+from lazydata.manifest import Entry
+from lazydata.reconcile import RECORDS, reconcile
+from lazydata.workspace import Workspace
+from lazydata.workspace.look import look
+
+FINE = ("ok", "not-downloaded")
+
+
+class FileStatus(NamedTuple):
+    """How one entry stands.
+
+    Args:
+        path: as in the manifest.
+        state: ``ok``; ``modified`` (differs, and ``track`` would record it);
+            ``outdated`` (differs, and ``track`` would update it); ``missing`` (this
+            clone had it); ``not-downloaded`` (it never had).
+        kind: ``file`` or ``directory``.
+        hash: digest of the latest version.
+        size: its bytes, or None where the manifest does not say.
+        stored: whether the store has the latest version.
+        pushed: whether a remote is known to have it.
+    """
+
+    path: str
+    state: str
+    kind: str
+    hash: str
+    size: int | None
+    stored: bool
+    pushed: bool
+
+
+def status(workspace: Workspace, entries: Iterable[Entry], index: Index) -> list[FileStatus]:
+    """Look at each entry; unchanged files are told by their stamp alone.
+
+    Raises:
+        PathOutside: an entry leads out of the workspace through a symlink.
+        FileDenied: a file whose stamp moved can't be read.
+    """
+    baselines = workspace.baseline.all()
+    pushed = workspace.baseline.pushed(
+        [spec.url for spec in workspace.view(index).remotes.values()]
+    )
+    store = workspace.store
+    rows = []
+    for entry in entries:
+        latest = entry.latest
+        rows.append(
+            FileStatus(
+                entry.path,
+                _state(workspace, entry, baselines.get(entry.path), index),
+                entry.kind,
+                latest.digest,
+                latest.size,
+                os.path.exists(store.path_of(latest.digest)),
+                latest.digest in pushed,
+            )
+        )
+    return rows
+
+
+def _state(workspace: Workspace, entry: Entry, baseline: Digest | None, index: Index) -> str:
+    versions = [version.digest for version in entry.versions]
+    try:
+        found = look(workspace.place(entry.path).real, index, versions)
+    except (FileChanged, UsageError) as error:
+        if isinstance(error, PathOutside):
+            raise
+        return "modified"  # a directory, a device: certainly not the listed file
+    if found is None:
+        return "not-downloaded" if baseline is None else "missing"
+    if found.digest == entry.latest.digest:
+        return "ok"
+    action = reconcile(found.digest, baseline, versions, entry.latest.digest)
+    return "modified" if action in RECORDS else "outdated"

@@ -1,0 +1,57 @@
+"""Give workspace files that share an inode with an object one of their own again."""
+
+from __future__ import annotations
+
+import os
+
+from lazydata import config, links
+from lazydata.errors import NotAWorkspace
+from lazydata.fsutil import is_inside
+from lazydata.index import Index
+from lazydata.stamp import stamp_of
+from lazydata.store import Store
+from lazydata.workspace import Workspace
+
+
+def unshare_object(path: str, status: os.stat_result, *, keep_bytes: bool = True) -> bool:
+    """Unshare a file, if what it shares its inode with is an object of the store.
+
+    Args:
+        path: absolute.
+        status: of the file, which has several links.
+        keep_bytes: False where the next step is to truncate it.
+
+    Returns:
+        Whether it was an object, and now is not.
+    """
+    store = Store(config.store_dir())
+    with Index(config.index_dir()) as index:
+        shared = _object_of(path, status, store, index)
+        if shared is None:
+            return False
+        before = stamp_of(shared)
+        links.unshare(path, keep_bytes=keep_bytes)
+        index.restamp(before, stamp_of(shared))
+    return True
+
+
+def _object_of(path: str, status: os.stat_result, store: Store, index: Index) -> str | None:
+    """The object whose inode this is: the index may know, the baseline surely does."""
+    for other in index.paths_of(status.st_dev, status.st_ino):
+        if is_inside(other, store.directory) and _is_same(other, status):
+            return other
+    try:
+        workspace = Workspace.above(path)
+        digest = workspace.baseline.get(workspace.place(path).name)
+    except NotAWorkspace:
+        return None
+    if digest is not None and _is_same(store.path_of(digest), status):
+        return store.path_of(digest)
+    return None
+
+
+def _is_same(path: str, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), status)
+    except OSError:
+        return False

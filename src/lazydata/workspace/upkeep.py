@@ -1,0 +1,227 @@
+"""Single files on request: restore, read, unlock, untrack; and verify the store."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lazydata import fsutil, manifest
+from lazydata.baseline import Lock
+from lazydata.digest import Digest
+from lazydata.errors import FileBusy, LazydataError, NotTracked, ObjectCorrupt, from_os_error
+from lazydata.index import FileRow, Index
+from lazydata.manifest import Entry, Version
+from lazydata.messages import say
+from lazydata.stamp import stamp_of
+from lazydata.store import MovedError
+from lazydata.workspace import Workspace
+from lazydata.workspace.look import look
+from lazydata.workspace.names import version_of
+from lazydata.workspace.settle import put_in_place, sound
+from lazydata.workspace.unsharing import unshare_object
+
+_ATTEMPTS = 4
+
+
+class Damage(NamedTuple):
+    """One thing that ``verify`` found.
+
+    Args:
+        digest: of the object.
+        problem: ``corrupt`` (now in the trash) or ``missing`` (listed, and nowhere).
+        paths: entries of this workspace that list it.
+    """
+
+    digest: Digest
+    problem: str
+    paths: tuple[str, ...]
+
+
+def restore(workspace: Workspace, index: Index, entry: Entry, version: str | None = None) -> Digest:
+    """Put a recorded version in its place, whatever is there now.
+
+    What is there is stored first, if no version of it is, and can be had back. An
+    older version becomes the newest in the manifest, so that ``track`` agrees.
+
+    Args:
+        entry: to be restored.
+        version: a digest's prefix; None for the latest.
+
+    Returns:
+        The digest of what is there now.
+
+    Raises:
+        NotTracked: there is no such version.
+        ObjectMissing: it is neither stored nor on a remote.
+        FileBusy: the file does not hold still.
+    """
+    name = entry.path
+    digest = version_of(workspace, entry, version)
+    wanted = {v.digest: v for v in entry.versions}.get(digest, Version(digest))
+    place = workspace.place(name)
+    try:
+        for _ in range(_ATTEMPTS):
+            if _restore_once(workspace, index, entry, wanted, place.real):
+                return digest
+    except OSError as error:
+        raise from_os_error(error, "restore", name) from error
+    raise FileBusy(f"{name} keeps changing", hint="wait until its writer is done")
+
+
+def _restore_once(
+    workspace: Workspace, index: Index, entry: Entry, wanted: Version, real: str
+) -> bool:
+    name, digest = entry.path, wanted.digest
+    listed = [v.digest for v in entry.versions]
+    found = look(real, index, [digest, *listed])
+    temp = ""
+    try:
+        if found is None or found.digest != digest:
+            if found is not None:
+                # Its bytes are to be in the store before they leave the workspace.
+                workspace.baseline.prepare()
+                workspace.store.register(workspace.baseline.id, workspace.root)
+                try:
+                    found.stamp = workspace.store.adopt(real, found, index)
+                except MovedError:
+                    return False
+            directory = os.path.dirname(real)
+            fsutil.make_dirs(directory)
+            temp, _ = sound(
+                workspace,
+                index,
+                name,
+                wanted,
+                lambda: workspace.store.materialise(digest, directory, index),
+            )
+        with Lock(workspace.baseline):
+            now = look(real, index, [digest, *listed])
+            if (now.digest if now else None) != (found.digest if found else None):
+                return False
+            if digest != entry.latest.digest:
+                size = wanted.size if wanted.size is not None else os.stat(temp or real).st_size
+                newest = Version(digest, size, wanted.usage)
+                workspace.edit(
+                    index, name, lambda text, view: manifest.record(text, view, name, newest)
+                )
+            if temp:
+                if found is not None and found.digest not in listed:
+                    workspace.baseline.displaced(name, found.digest)
+                    say(
+                        f"{name} was not recorded as it was: it is stored, and `lazydata restore "
+                        f"{name} --version {found.digest.hex[:12]}` gets it back"
+                    )
+                put_in_place(workspace, index, temp, real, now, name)
+            workspace.baseline.put({name: digest})
+    finally:
+        if temp:
+            fsutil.remove(temp)
+    return True
+
+
+def read(workspace: Workspace, index: Index, entry: Entry, version: str | None = None) -> str:
+    """A file that holds one version, checked, for reading only.
+
+    Raises:
+        ObjectMissing: it is neither stored nor on a remote.
+        ObjectCorrupt: it is damaged everywhere.
+    """
+    digest = version_of(workspace, entry, version)
+    wanted = {v.digest: v for v in entry.versions}.get(digest, Version(digest))
+    return sound(workspace, index, entry.path, wanted, lambda: workspace.store.check(digest, index))
+
+
+def untrack(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> None:
+    """Take entries out of the manifest; files and objects stay.
+
+    Raises:
+        ManifestInvalid: it can't be edited; nothing was written for that entry.
+    """
+    with Lock(workspace.baseline):
+        for entry in entries:
+            name = entry.path
+            workspace.edit(
+                index, name, lambda text, view, n=name: (manifest.remove(text, view, n), None)
+            )
+            workspace.baseline.put({name: None})
+
+
+def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
+    """Make a file writable for any program, with the old version safe in the store.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        NotTracked: there is no file.
+    """
+    real = workspace.place(entry.path).real
+    found = look(real, index)
+    if found is None:
+        raise NotTracked(
+            f"{entry.path} is not there",
+            path=real,
+            hint=f"`lazydata restore {entry.path}` brings it",
+        )
+    try:
+        status = os.stat(real)
+        done = False
+        if status.st_nlink > 1:
+            done = unshare_object(real, status)
+        if not os.stat(real).st_mode & stat.S_IWUSR:
+            os.chmod(real, stat.S_IMODE(os.stat(real).st_mode) | stat.S_IWUSR)
+            done = True
+    except OSError as error:
+        raise from_os_error(error, "unlock", entry.path) from error
+    if done:
+        stamp = stamp_of(real)
+        row = FileRow(stamp, True, found.digest, found.fingerprint, found.seen_ns)
+        index.put_files([(real, row)])
+    return done
+
+
+def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
+    """Hash every object of the store again, and look for every listed version.
+
+    Returns:
+        How many objects were hashed, and what was found wrong.
+
+    Raises:
+        RemoteUnavailable, RemoteDenied: a remote that is to have what the store lacks
+            can't be asked.
+    """
+    listed: dict[Digest, list[str]] = {}
+    for entry in workspace.view(index).files.values():
+        for version in entry.versions:
+            listed.setdefault(version.digest, []).append(entry.path)
+    store = workspace.store
+    count, damage = 0, []
+    for digest in store.objects():
+        count += 1
+        try:
+            store.check(digest, index, fresh=True)
+        except ObjectCorrupt:
+            damage.append(Damage(digest, "corrupt", tuple(listed.get(digest, ()))))
+        except OSError as error:
+            raise from_os_error(error, "read", store.path_of(digest)) from error
+    lacking = [digest for digest in listed if not _is_stored(workspace, digest)]
+    if lacking:
+        from lazydata.workspace.sharing import on_remotes
+
+        there = on_remotes(workspace, index, lacking)
+        damage += [
+            Damage(digest, "missing", tuple(listed[digest]))
+            for digest in lacking
+            if digest not in there
+        ]
+    return count, damage
+
+
+def _is_stored(workspace: Workspace, digest: Digest) -> bool:
+    try:
+        workspace.store.find(digest)
+    except LazydataError:
+        return False
+    return True
