@@ -45,11 +45,12 @@ user, kind, preload, *sys.argv = sys.argv[1:]
 def load(name):
     try:
         __import__(name)
-    except ImportError:
+    except (ImportError, AssertionError):  # of another system's modules
         pass
 for name in (
     "__future__ ast asyncio bisect codecs concurrent.futures.thread concurrent.futures.process "
     "contextlib copy csv ctypes ctypes.util dataclasses datetime difflib encodings.idna "
+    "encodings.ascii encodings.latin_1 encodings.unicode_escape encodings.utf_16 "
     "encodings.utf_8_sig errno fcntl fnmatch functools getpass glob hashlib heapq hmac "
     "importlib.metadata importlib.resources inspect itertools json linecache locale logging mmap "
     "multiprocessing operator pathlib pickle platform pwd queue random re resource secrets select "

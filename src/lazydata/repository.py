@@ -263,6 +263,33 @@ class Repository:
             raise RemoteObjectMissing(f"{digest} is not on {self.url}")
         raise worst
 
+    async def confirm(self, sizes: Mapping[Digest, int | None]) -> set[Digest]:
+        """Ask the remote itself which objects it has.
+
+        One that an index file lists and that is not there is remembered as
+        absent, so that the next push puts it there again.
+
+        Args:
+            sizes: of the objects; None where any size will do.
+
+        Raises:
+            RemoteUnavailable, RemoteDenied: it can't be asked.
+        """
+        there: set[Digest] = set()
+        located = await self.locate(sizes)
+
+        async def ask(digest: Digest) -> None:
+            keys = [each.key for each in located.get(digest, ()) if is_whole(each)]
+            for key in dict.fromkeys([*keys, *unclaimed_keys(digest)]):
+                found = await self._remote.stat(key)
+                if found is not None and sizes[digest] in (None, found.size):
+                    there.add(digest)
+                    return
+            await self._remember(self._memory.absent, self.url, digest)
+
+        await spread(sizes, self.concurrency, ask)
+        return there
+
     async def begin(self) -> None:
         """What must be there before the first data is: call it once before ``upload``.
 

@@ -38,9 +38,7 @@ SomePaths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Entries
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Version = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(
-        "--version", metavar="DIGEST-PREFIX", help="As `ls --versions` shows it."
-    ),
+    typer.Option("--version", metavar="DIGEST-PREFIX", help="As `ls --versions` shows it."),
 ]
 RemoteName = Annotated[
     Optional[str],  # noqa: UP045
@@ -198,10 +196,10 @@ def add_remote(
     check: Annotated[bool, typer.Option("--check/--no-check", help="Try it first.")] = True,
 ) -> None:
     """Add a place where objects are shared to lazydata.yml."""
-    from lazydata.workspace import sharing
+    from lazydata.workspace import remotes
 
     with Here() as here:
-        spec = sharing.add_remote(
+        spec = remotes.add_remote(
             here.workspace, here.index, url, name=name, endpoint=endpoint, check=check, cwd=here.cwd
         )
         print(f"{spec.name} is {spec.url}; commit lazydata.yml, then `lazydata push`.")
@@ -210,10 +208,10 @@ def add_remote(
 @app.command("remove-remote")
 def remove_remote(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Take a remote out of lazydata.yml; what it holds stays there."""
-    from lazydata.workspace import sharing
+    from lazydata.workspace import remotes
 
     with Here() as here:
-        sharing.remove_remote(here.workspace, here.index, name)
+        remotes.remove_remote(here.workspace, here.index, name)
         print(f"{name} is no longer a remote; what it holds is still there.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from functools import cached_property
 
-from lazydata.manifest.model import Entry, Manifest
+from lazydata.manifest.model import Entry, Manifest, RemoteSpec
 
 
 class MemoryView:
@@ -40,3 +40,18 @@ class MemoryView:
         """The greatest listed path that sorts before one, or None."""
         at = bisect_left(self._order, path)
         return self._order[at - 1] if at else None
+
+    @property
+    def files(self) -> dict[str, Entry]:
+        """All entries by path."""
+        return self.manifest.files
+
+    @property
+    def remotes(self) -> dict[str, RemoteSpec]:
+        """All remotes by name, in the order of the file."""
+        return self.manifest.remotes
+
+    @property
+    def on_change(self) -> str | None:
+        """What a changed file does, where the manifest says it."""
+        return self.manifest.on_change

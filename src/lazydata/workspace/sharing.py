@@ -1,14 +1,13 @@
-"""Share objects through remotes: add them, push, pull, download."""
+"""Share objects through remotes: push, pull, download."""
 
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from lazydata import config, manifest, transfer
+from lazydata import config, transfer
 from lazydata.baseline import Lock
 from lazydata.claimed import IndexedMemory
 from lazydata.digest import Digest
@@ -23,14 +22,13 @@ from lazydata.errors import (
     from_os_error,
 )
 from lazydata.index import Index
-from lazydata.manifest import Entry, RemoteSpec, Version
+from lazydata.manifest import Entry, Version
 from lazydata.messages import say, warn
 from lazydata.reconcile import REPLACES, Action
-from lazydata.remotes import open_remote, url_of
-from lazydata.remotes.claims import ClaimMemory
-from lazydata.repository import Outgoing, Repository
+from lazydata.repository import Outgoing
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import look
+from lazydata.workspace.remotes import ask, named, on_remotes, open_repository
 from lazydata.workspace.settle import settle
 
 _PULLS = frozenset({*REPLACES, Action.NOTHING, Action.SETTLE})
@@ -66,104 +64,6 @@ class Pulled(NamedTuple):
     left: list[str]
 
 
-# Remotes
-
-
-def add_remote(
-    workspace: Workspace,
-    index: Index,
-    url: str,
-    *,
-    name: str | None = None,
-    endpoint: str | None = None,
-    check: bool = True,
-    cwd: str | None = None,
-) -> RemoteSpec:
-    """Write a remote to the manifest, once it was seen to work.
-
-    Args:
-        url: or a path, relative to ``cwd``.
-        name: ``origin`` for the first one.
-        endpoint: of an S3-compatible server.
-        check: list, write, read and delete there first; a missing base path is made.
-
-    Raises:
-        UsageError: the name is taken, or the URL is not one.
-        RemoteUnavailable, RemoteDenied: the check failed; nothing was written.
-    """
-    url = url_of(url, cwd or os.getcwd())
-    known = workspace.view(index).remotes
-    if name is None:
-        if known and all(spec.url != url for spec in known.values()):
-            raise UsageError("there is a remote already", hint="name this one with --name NAME")
-        name = next((spec.name for spec in known.values() if spec.url == url), "origin")
-    if not name.replace("-", "").replace("_", "").isalnum() or name.startswith("-"):
-        raise UsageError(f"{name!r} is no name for a remote", hint="letters, digits, - and _")
-    if name in known and known[name].url != url:
-        raise UsageError(
-            f"the remote {name} is {known[name].url}",
-            hint=f"choose another --name, or `lazydata remove-remote {name}` first",
-        )
-    options = {"endpoint": endpoint} if endpoint else {}
-    # Clones of one project share it through the manifest: their claims are one project's.
-    options["project"] = known[name].options.get("project") if name in known else None
-    options["project"] = options["project"] or secrets.token_hex(8)
-    spec = RemoteSpec(name, url, options)
-    if check:
-
-        async def probe() -> None:
-            repository = _open(spec, IndexedMemory(config.index_dir()))
-            try:
-                await repository.probe()
-            finally:
-                await repository.close()
-
-        transfer.run(probe)
-    if name in known and known[name].options == options:
-        return spec
-    with Lock(workspace.baseline):
-        workspace.edit(
-            index,
-            "",
-            lambda text, view: (manifest.set_remote(text, spec, file=view.file), None),
-        )
-    return spec
-
-
-def remove_remote(workspace: Workspace, index: Index, name: str) -> None:
-    """Take a remote out of the manifest; what it holds stays there.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    _named(workspace, index, name)
-    with Lock(workspace.baseline):
-        workspace.edit(
-            index,
-            "",
-            lambda text, view: (manifest.remove_remote(text, name, file=view.file), None),
-        )
-
-
-def _named(workspace: Workspace, index: Index, name: str | None) -> RemoteSpec:
-    known = workspace.view(index).remotes
-    if not known:
-        raise UsageError(
-            "there is no remote yet", hint="`lazydata add-remote URL` adds one, such as a directory"
-        )
-    if name is None:
-        return next(iter(known.values()))
-    if name not in known:
-        raise UsageError(f"there is no remote {name!r}", hint=f"there is {', '.join(known)}")
-    return known[name]
-
-
-def _open(spec: RemoteSpec, memory: ClaimMemory) -> Repository:
-    own = (config.load().get("remotes") or {}).get(spec.name) or {}
-    remote = open_remote(spec.url, {**spec.options, **own})
-    return Repository(remote, memory=memory, project=spec.options.get("project", ""))
-
-
 # Push
 
 
@@ -180,7 +80,7 @@ def push(
         UsageError: there is no such remote.
         RemoteUnavailable, RemoteDenied: the remote as a whole fails.
     """
-    spec = _named(workspace, index, remote)
+    spec = named(workspace, index, remote)
     memory = IndexedMemory(config.index_dir())
     wanted: dict[Digest, str] = {}
     for entry in entries:
@@ -206,11 +106,20 @@ def push(
             for digest in lacking
             if digest not in there
         ]
-    done = transfer.push(lambda: _open(spec, memory), objects)
-    unsure = {o.digest: o.size for o in objects} if done.already else {}
-    for digest in [*done.confirmed, *workspace.baseline.pushed([spec.url]), *done.failed]:
-        unsure.pop(digest, None)
-    confirmed = [*done.confirmed, *_confirm(spec, memory, unsure)]
+    done = transfer.push(lambda: open_repository(spec, memory), objects)
+    confirmed = {*done.confirmed, *workspace.baseline.pushed([spec.url])}
+    # What was there before this push is asked for once: somebody may have removed it.
+    unsure = [o for o in objects if o.digest not in confirmed and o.digest not in done.failed]
+    if unsure:
+        there = ask(spec, memory, {each.digest: each.size for each in unsure})
+        again = transfer.push(
+            lambda: open_repository(spec, memory), [o for o in unsure if o.digest not in there]
+        )
+        done.uploaded += again.uploaded
+        done.bytes += again.bytes
+        done.already -= len(again.uploaded)
+        done.failed.update(again.failed)
+        confirmed |= {*there, *again.confirmed}
     _remember_pushed(workspace, spec.url, confirmed)
     left += [f"{wanted[digest]}: {error.message}" for digest, error in done.failed.items()]
     return Pushed(spec.name, len(done.uploaded), done.bytes, done.already, left)
@@ -229,54 +138,6 @@ def _store_again(workspace: Workspace, index: Index, entry: Entry) -> None:
             workspace.store.adopt(real, found, index)
     except (LazydataError, OSError) as error:
         warn(f"{entry.path} could not be stored: {error}")
-
-
-def _confirm(spec: RemoteSpec, memory: ClaimMemory, sizes: Mapping[Digest, int]) -> list[Digest]:
-    """Ask a remote for the sizes of objects that were there before this push."""
-    if not sizes:
-        return []
-
-    async def ask() -> list[Digest]:
-        repository = _open(spec, memory)
-        try:
-            return await repository.confirm(sizes)
-        finally:
-            await repository.close()
-
-    return transfer.run(ask)
-
-
-def on_remotes(workspace: Workspace, index: Index, digests: Collection[Digest]) -> set[Digest]:
-    """Those of some objects that a remote of this workspace says it has.
-
-    Raises:
-        RemoteUnavailable, RemoteDenied: one can't be asked, and the others lack some.
-    """
-    memory = IndexedMemory(config.index_dir())
-    found: set[Digest] = set()
-    failure: LazydataError | None = None
-    for spec in workspace.view(index).remotes.values():
-
-        lacking = [digest for digest in digests if digest not in found]
-
-        async def ask(spec: RemoteSpec = spec, lacking: list[Digest] = lacking) -> set[Digest]:
-            repository = _open(spec, memory)
-            try:
-                await repository.check()
-                await repository.refresh()
-                return await repository.present(lacking)
-            finally:
-                await repository.close()
-
-        try:
-            found |= transfer.run(ask)
-        except LazydataError as error:
-            failure = error
-        if found >= set(digests):
-            return found
-    if failure is not None:
-        raise failure
-    return found
 
 
 def _remember_pushed(workspace: Workspace, url: str, digests: Iterable[Digest]) -> None:
@@ -360,7 +221,7 @@ def _fetch(
     workspace.baseline.prepare()
     store.register(workspace.baseline.id, workspace.root)
     done = transfer.pull(
-        [lambda spec=spec: _open(spec, memory) for spec in remotes],
+        [lambda spec=spec: open_repository(spec, memory) for spec in remotes],
         {version.digest for version in wanted.values()},
         store,
     )

@@ -208,7 +208,7 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
             raise from_os_error(error, "read", store.path_of(digest)) from error
     lacking = [digest for digest in listed if not _is_stored(workspace, digest)]
     if lacking:
-        from lazydata.workspace.sharing import on_remotes
+        from lazydata.workspace.remotes import on_remotes
 
         there = on_remotes(workspace, index, lacking)
         damage += [

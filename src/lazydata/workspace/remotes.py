@@ -1,0 +1,157 @@
+"""The remotes of a workspace: add them, take them out, open them, ask what they have."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Collection, Mapping
+
+from lazydata import config, manifest
+from lazydata.baseline import Lock
+from lazydata.claimed import IndexedMemory
+from lazydata.digest import Digest
+from lazydata.errors import LazydataError, UsageError
+from lazydata.index import Index
+from lazydata.manifest import RemoteSpec
+from lazydata.remotes import open_remote, url_of
+from lazydata.remotes.claims import ClaimMemory
+from lazydata.remotes.threads import run
+from lazydata.repository import Repository
+from lazydata.workspace import Workspace
+
+
+def add_remote(
+    workspace: Workspace,
+    index: Index,
+    url: str,
+    *,
+    name: str | None = None,
+    endpoint: str | None = None,
+    check: bool = True,
+    cwd: str | None = None,
+) -> RemoteSpec:
+    """Write a remote to the manifest, once it was seen to work.
+
+    Args:
+        url: or a path, relative to ``cwd``.
+        name: ``origin`` for the first one.
+        endpoint: of an S3-compatible server.
+        check: list, write, read and delete there first; a missing base path is made.
+
+    Raises:
+        UsageError: the name is taken, or the URL is not one.
+        RemoteUnavailable, RemoteDenied: the check failed; nothing was written.
+    """
+    url = url_of(url, cwd or os.getcwd())
+    known = workspace.view(index).remotes
+    if name is None:
+        if known and all(spec.url != url for spec in known.values()):
+            raise UsageError("there is a remote already", hint="name this one with --name NAME")
+        name = next((spec.name for spec in known.values() if spec.url == url), "origin")
+    if not name.replace("-", "").replace("_", "").isalnum() or name.startswith("-"):
+        raise UsageError(f"{name!r} is no name for a remote", hint="letters, digits, - and _")
+    if name in known and known[name].url != url:
+        raise UsageError(
+            f"the remote {name} is {known[name].url}",
+            hint=f"choose another --name, or `lazydata remove-remote {name}` first",
+        )
+    options = {"endpoint": endpoint} if endpoint else {}
+    # Clones of one project share it through the manifest: their claims are one project's.
+    options["project"] = known[name].options.get("project") if name in known else None
+    options["project"] = options["project"] or secrets.token_hex(8)
+    spec = RemoteSpec(name, url, options)
+    if check:
+
+        async def probe() -> None:
+            repository = open_repository(spec, IndexedMemory(config.index_dir()))
+            try:
+                await repository.probe()
+            finally:
+                await repository.close()
+
+        run(probe)
+    if name in known and known[name].options == options:
+        return spec
+    with Lock(workspace.baseline):
+        workspace.edit(
+            index,
+            "",
+            lambda text, view: (manifest.set_remote(text, spec, file=view.file), None),
+        )
+    return spec
+
+
+def remove_remote(workspace: Workspace, index: Index, name: str) -> None:
+    """Take a remote out of the manifest; what it holds stays there.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    named(workspace, index, name)
+    with Lock(workspace.baseline):
+        workspace.edit(
+            index,
+            "",
+            lambda text, view: (manifest.remove_remote(text, name, file=view.file), None),
+        )
+
+
+def named(workspace: Workspace, index: Index, name: str | None) -> RemoteSpec:
+    """The remote of that name, or the first one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = workspace.view(index).remotes
+    if not known:
+        raise UsageError(
+            "there is no remote yet", hint="`lazydata add-remote URL` adds one, such as a directory"
+        )
+    if name is None:
+        return next(iter(known.values()))
+    if name not in known:
+        raise UsageError(f"there is no remote {name!r}", hint=f"there is {', '.join(known)}")
+    return known[name]
+
+
+def open_repository(spec: RemoteSpec, memory: ClaimMemory) -> Repository:
+    """A remote as a repository; call it in the loop that uses it."""
+    own = (config.load().get("remotes") or {}).get(spec.name) or {}
+    remote = open_remote(spec.url, {**spec.options, **own})
+    return Repository(remote, memory=memory, project=spec.options.get("project", ""))
+
+
+def ask(spec: RemoteSpec, memory: ClaimMemory, sizes: Mapping[Digest, int | None]) -> set[Digest]:
+    """Ask a remote which objects it has, of these sizes (None: of any)."""
+
+    async def confirm() -> set[Digest]:
+        repository = open_repository(spec, memory)
+        try:
+            await repository.check()
+            await repository.refresh()
+            return await repository.confirm(sizes)
+        finally:
+            await repository.close()
+
+    return run(confirm)
+
+
+def on_remotes(workspace: Workspace, index: Index, digests: Collection[Digest]) -> set[Digest]:
+    """Those of some objects that a remote of this workspace says it has.
+
+    Raises:
+        RemoteUnavailable, RemoteDenied: one can't be asked, and the others lack some.
+    """
+    memory = IndexedMemory(config.index_dir())
+    found: set[Digest] = set()
+    failure: LazydataError | None = None
+    for spec in workspace.view(index).remotes.values():
+        try:
+            found |= ask(spec, memory, {d: None for d in digests if d not in found})
+        except LazydataError as error:
+            failure = error
+        if found >= set(digests):
+            return found
+    if failure is not None:
+        raise failure
+    return found
