@@ -241,7 +241,6 @@ class Desk:
             "XDG_STATE_HOME": str(self.home / "state"),
             "LAZYDATA_HOME": str(self.lazydata_home),
             "PYTHONPATH": os.pathsep.join([str(SOURCE), *([path] if path else [])]),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "COLUMNS": "300",
             "NO_COLOR": "1",
             "TERM": "dumb",
@@ -326,6 +325,20 @@ class Desk:
             if not source.exists() or source.read_text() != text:
                 self.write(source, text)
         return self._run(self.python("script", str(source), preload=preload), code, cwd, env)
+
+    def record(self, *files: tuple[str, bytes]) -> None:
+        """Write each content and track it, in one process that is no script."""
+        spoken = [(path, content.decode("latin-1")) for path, content in files]
+        self.run_code(
+            f"""
+            import pathlib
+            from lazydata import track
+            for path, content in {spoken!r}:
+                pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+                pathlib.Path(path).write_bytes(content.encode("latin-1"))
+                track(path)
+            """
+        )
 
     def run_code(self, source: str, code: int | None = 0, **more: Any) -> Completed:
         """``python -c``."""
@@ -451,6 +464,12 @@ def _digest() -> Callable[[bytes], str]:
     return digest
 
 
+@pytest.fixture(scope="session")
+def desk_at() -> Callable[[Path], Desk]:
+    """Make a desk for more than one test, at a directory that is there to stay."""
+    return Desk
+
+
 @pytest.fixture
 def new_desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
     """Make desks: ``new_desk("name")``, each with its own home."""
@@ -471,22 +490,30 @@ def desk(new_desk: Callable[..., Desk]) -> Desk:
     return new_desk("me")
 
 
-@pytest.fixture
-def project(desk: Desk) -> Desk:
-    """A workspace, made by ``lazydata init``."""
+@pytest.fixture(scope="session")
+def new_manifest(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What ``lazydata init`` writes."""
+    desk = Desk(tmp_path_factory.mktemp("init"))
     desk.run_cli("init")
+    return desk.manifest_file.read_bytes()
+
+
+@pytest.fixture
+def project(desk: Desk, new_manifest: bytes) -> Desk:
+    """A workspace, as ``lazydata init`` makes it."""
+    desk.write("lazydata.yml", new_manifest)
     return desk
 
 
 @pytest.fixture
-def ordinary() -> Iterator[Desk]:
+def ordinary(new_manifest: bytes) -> Iterator[Desk]:
     """A workspace of a user whom mode bits bind, also where the tests run as root."""
     base = Path(tempfile.mkdtemp(prefix="lazydata-test-"))
     base.chmod(0o755)
     user = NOBODY if os.geteuid() == 0 else None
     desk = Desk(base, user=user)
     try:
-        desk.run_cli("init")
+        desk.write("lazydata.yml", new_manifest)
         yield desk
     finally:
         desk.close()

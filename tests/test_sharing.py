@@ -22,33 +22,41 @@ def remote(tmp_path):
 @pytest.fixture
 def me(project, remote):
     """A git repository with three tracked files, all pushed, and a script that uses one."""
-    project.git("init", "-q", "-b", "main")
-    for path, content in CONTENT.items():
-        project.write(path, content)
-    project.run_script(SCRIPT)
-    project.run_cli("track", Y, Z)
-    project.run_cli("add-remote", remote)
-    project.run_cli("push")
-    commit(project)
+    set_up(project, remote)
     return project
 
 
-@pytest.fixture
-def clone(me, new_desk):
-    """Clone the repository into another home."""
-
-    def make(name="you"):
-        desk = new_desk(name)
-        desk.root.rmdir()
-        desk.git("clone", "-q", str(me.root), str(desk.root), cwd=desk.base)
-        return desk
-
-    return make
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory, desk_at, new_manifest):
+    """The same, which no test changes."""
+    base = tmp_path_factory.mktemp("origin")
+    desk = desk_at(base / "me")
+    desk.write("lazydata.yml", new_manifest)
+    set_up(desk, base / "remote")
+    return desk
 
 
 @pytest.fixture
-def you(clone):
-    return clone()
+def you(request, new_desk):
+    """A clone, in another home: of `me` where the test has to do with it, else of `origin`."""
+    mine = {"me", "remote"} & set(request.fixturenames)
+    return clone(request.getfixturevalue("me" if mine else "origin"), new_desk("you"))
+
+
+def clone(source, desk):
+    desk.root.rmdir()
+    desk.git("clone", "-q", str(source.root), str(desk.root), cwd=desk.base)
+    return desk
+
+
+def set_up(desk, remote):
+    desk.git("init", "-q", "-b", "main")
+    desk.record((Y, CONTENT[Y]), (Z, CONTENT[Z]))
+    desk.write(X, CONTENT[X])
+    desk.run_script(SCRIPT)
+    desk.run_cli("add-remote", remote)
+    desk.run_cli("push")
+    commit(desk)
 
 
 def commit(desk):
@@ -100,9 +108,7 @@ def test_collaborator_runs_the_script_and_gets_the_file(project, new_desk, remot
     project.run_cli("push")
     commit(project)
 
-    you = new_desk("you")
-    you.root.rmdir()
-    you.git("clone", "-q", str(project.root), str(you.root), cwd=you.base)
+    you = clone(project, new_desk("you"))
     before = you.state()
     done = you.run_script(you.root / "my_script.py")
     assert done.stderr == f"lazydata: Downloading stored file {X} ...\n"
@@ -141,8 +147,7 @@ def test_collaborator_changes_the_file_and_it_comes_back(me, you):
 def test_two_workspaces_of_one_home_share_the_store(me, remote, new_desk):
     other = new_desk("other", root=me.root.parent / "second")
     other.env["LAZYDATA_HOME"] = str(me.lazydata_home)
-    other.root.rmdir()
-    other.git("clone", "-q", str(me.root), str(other.root), cwd=other.base)
+    clone(me, other)
     shutil.rmtree(remote)
     done = other.run_script(other.root / "my_script.py")
     assert done.stderr == f"lazydata: Restoring {X} from the local store\n"
@@ -154,9 +159,7 @@ def test_clone_without_a_push_gets_an_error_that_names_the_file(project, new_des
     project.run_script(SCRIPT)
     project.run_cli("add-remote", remote)
     commit(project)
-    you = new_desk("you")
-    you.root.rmdir()
-    you.git("clone", "-q", str(project.root), str(you.root), cwd=you.base)
+    you = clone(project, new_desk("you"))
     done = you.run_script(you.root / "my_script.py", code=1)
     assert "ObjectMissing" in done.stderr
     assert X in done.stderr
@@ -205,12 +208,13 @@ def test_push_names_the_versions_that_are_nowhere_and_stores_the_rest(me, remote
     me.write(Z, b"here and well")
     me.run_cli("track", Z)
     me.lose(b"lost and gone")
+    (me.root / X).unlink()
     done = me.run_cli("push", code=3)
     assert X in done.stderr
     assert holders(remote, b"here and well")
 
 
-def test_push_needs_no_local_copy_of_what_a_remote_has(me, you):
+def test_push_needs_no_local_copy_of_what_a_remote_has(you):
     you.run_cli("push")
 
 
@@ -344,7 +348,7 @@ def test_pull_again_does_nothing(you):
     assert [(you.root / p).stat().st_mtime_ns for p in (X, Y, Z)] == stamps
 
 
-def test_pull_follows_the_manifest_to_another_branch(me, you):
+def test_pull_follows_the_manifest_to_another_branch(you):
     you.run_cli("pull", X)
     you.git("switch", "-qc", "experiment")
     you.write(X, b"an experiment\n")
@@ -359,24 +363,31 @@ def test_pull_follows_the_manifest_to_another_branch(me, you):
     assert you.read(X) == b"an experiment\n"
 
 
-EDITS = [
-    *((args, True) for args in ([], [X], ["."], ["my_script.py"])),
-    *((args, False) for args in ([X], ["."], ["my_script.py"])),
-]
-
-
 @pytest.mark.parametrize(
     ("args", "known"),
-    EDITS,
-    ids=[f"pull {' '.join(a)}{'' if k else ', baseline unknown'}" for a, k in EDITS],
+    [
+        *(([], True), ([X], True), (["."], True), (["my_script.py"], True)),
+        *(([X], False), (["."], False), (["my_script.py"], False)),
+    ],
 )
-@pytest.mark.parametrize("moved", [True, False], ids=["manifest moved", "manifest as it was"])
-def test_pull_leaves_an_edit_alone_and_names_it(me, you, known, moved, args):
+def test_pull_leaves_an_edit_alone_and_names_it(you, known, args):
     you.run_cli("pull", X)
     you.write(X, b"my edit, not recorded")
-    if moved:
-        publish(me, X, b"newer")
-        you.git("pull", "-q")
+    if not known:
+        you.forget()
+    before = you.state()
+    done = you.run_cli("pull", *args, code=3)
+    assert X in done.stderr
+    assert you.read(X) == b"my edit, not recorded"
+    assert you.state() == before
+
+
+@pytest.mark.parametrize(("args", "known"), [([], True), ([X], True), ([X], False)])
+def test_pull_leaves_an_edit_alone_when_the_manifest_moved_too(me, you, known, args):
+    you.run_cli("pull", X)
+    you.write(X, b"my edit, not recorded")
+    publish(me, X, b"newer")
+    you.git("pull", "-q")
     if not known:
         you.forget()
     before = you.state()

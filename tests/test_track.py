@@ -736,7 +736,7 @@ STEPS = st.lists(
         st.tuples(st.just("switch"), st.integers(0, 3)),
     ),
     min_size=3,
-    max_size=12,
+    max_size=10,
 )
 
 
@@ -797,7 +797,7 @@ def test_any_sequence_of_events_follows_the_table_whatever_the_index(mode, reque
             assert reply.stderr == ""
 
     @settings(
-        max_examples=12 if mode == "read-only" else 25,
+        max_examples=25 if mode == "intact" else 10,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

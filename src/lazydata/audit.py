@@ -9,6 +9,10 @@ The hook sees every event of the process, so all it does for most is one dict lo
 import os
 from _thread import get_ident
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _LIMIT = 100_000
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_TRUNC
 _written: "dict[str, None]" = {}
@@ -69,7 +73,7 @@ def _unshare(path: str, *, keep_bytes: bool) -> None:
             unshare_object(path, status, keep_bytes=keep_bytes)
 
 
-_HANDLERS = {
+_HANDLERS: "dict[str, Callable[..., None]]" = {
     "open": _opened,
     "os.truncate": _changed,
     "os.chmod": _changed,

@@ -138,7 +138,7 @@ class Baseline:
             url, _, text = line.rpartition(b"\t")
             digest = _digest(text)
             if digest and url in wanted:
-                known.add(Digest(digest))
+                known.add(digest)
         return known
 
     def add_pushed(self, url: str, digests: Iterable[Digest]) -> None:
@@ -288,10 +288,13 @@ def _append(path: str, lines: bytes, *, durable: bool = False) -> int:
     return end + len(lines)
 
 
-def _digest(text: bytes) -> Digest | str | None:
-    """A digest, "" for a forgotten one, None for anything else (a torn line)."""
+_FORGOTTEN = Digest("")
+
+
+def _digest(text: bytes) -> Digest | None:
+    """A digest, an empty one for a forgotten baseline, None for anything else (a torn line)."""
     if text == b"-":
-        return ""
+        return _FORGOTTEN
     try:
         return Digest.parse(text.decode("ascii")) if b":" in text else None
     except (ValueError, UnicodeDecodeError):

@@ -39,7 +39,7 @@ def stamp_from(status: os.stat_result) -> Stamp:
     )
 
 
-def stamp_of(path: "str | int") -> Stamp:
+def stamp_of(path: "str | bytes | int") -> Stamp:
     """Look at a file (symlinks followed), or at an open descriptor.
 
     Raises:

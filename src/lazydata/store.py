@@ -19,6 +19,7 @@ from lazydata import links
 from lazydata.digest import Digest, Hashed, hash_file
 from lazydata.errors import ObjectCorrupt, ObjectMissing
 from lazydata.fsutil import (
+    fsync_dir,
     fsync_file,
     is_inside,
     make_dirs,
@@ -65,8 +66,7 @@ class Store:
 
     def has(self, digest: Digest) -> bool:
         """Whether an object is here; one that gc put in the trash is taken back."""
-        path = self.path_of(digest)
-        return os.path.exists(path) or self._take_back(digest, path)
+        return self._where(digest) is not None
 
     def find(self, digest: Digest) -> str:
         """The file of an object, to be read only after it was checked.
@@ -74,14 +74,21 @@ class Store:
         Raises:
             ObjectMissing: it is not in the store.
         """
-        if self.has(digest):
-            return self.path_of(digest)
+        path = self._where(digest)
+        if path is None:
+            raise ObjectMissing(f"{digest} is not in the store {self.directory}")
+        return path
+
+    def _where(self, digest: Digest) -> str | None:
+        path = self.path_of(digest)
+        if os.path.exists(path) or self._take_back(digest, path):
+            return path
         if digest.algorithm == "sha256":
             for directory in self._older:
                 old = os.path.join(directory, digest.hex[:2], digest.hex[2:])
                 if os.path.exists(old):
                     return old
-        raise ObjectMissing(f"{digest} is not in the store {self.directory}")
+        return None
 
     def objects(self) -> Iterator[Digest]:
         """Every object's digest, shard by shard."""
@@ -154,9 +161,11 @@ class Store:
             OSError: no space, or no right to write.
         """
         final = self.path_of(hashed.digest)
-        if self.has(hashed.digest) and os.path.getsize(final) == hashed.stamp.size:
-            _same(path, hashed.stamp)
-            return hashed.stamp
+        if os.path.exists(final) or self._take_back(hashed.digest, final):
+            if os.path.getsize(final) == hashed.stamp.size:
+                _same(path, hashed.stamp)
+                return hashed.stamp
+            self._damaged(hashed.digest, final, hash_file(final).digest)
         mode = os.stat(path).st_mode & 0o7777
         temp = self._temp()
         try:
@@ -177,7 +186,9 @@ class Store:
                 remove(temp)
                 os.chmod(path, mode)  # a hardlink had taken the write permission
             raise
-        remove(temp)  # still there if the object, the same inode, was there already
+        if os.path.lexists(temp):  # somebody else stored the same bytes just now
+            remove(temp)
+            os.chmod(path, mode)
         after = _same(path, hashed.stamp)
         index.restamp(hashed.stamp, after)
         if not hashed.racy:
@@ -196,9 +207,11 @@ class Store:
             return "reflink"
         wanted = self._link == "hardlink"
         if (wanted or self._link == "auto") and not output:
-            # A second name that we did not make would be made read-only with it.
-            alone = os.stat(path).st_nlink == 1
-            if alone and links.may_share(path, forced=wanted) and links.hardlink(path, temp):
+            # A second name that we did not make would become read-only with it, and a
+            # file that its owner protected must not become writable when it is unshared.
+            status = os.stat(path)
+            ours = status.st_nlink == 1 and status.st_mode & 0o200
+            if ours and links.may_share(path, forced=wanted) and links.hardlink(path, temp):
                 return "hardlink"
         copied = links.copy(path, temp, algorithm=hashed.digest.algorithm)
         if copied.digest != hashed.digest:
@@ -206,10 +219,21 @@ class Store:
         return "copy"
 
     def _name(self, temp: str, final: str) -> None:
-        """Give a finished temp file its name; the same object twice is success."""
+        """Give a finished temp file its name; the same object twice is success.
+
+        The first one stays: files of the workspace may share its inode.
+        """
         links.protect(temp)
         make_dirs(os.path.dirname(final))
-        replace(temp, final)
+        try:
+            os.link(temp, final)
+        except FileExistsError:
+            return
+        except OSError:  # no hardlinks here
+            replace(temp, final)
+        else:
+            remove(temp)
+            fsync_dir(os.path.dirname(final))
 
     def _temp(self) -> str:
         directory = os.path.join(self.directory, "tmp")

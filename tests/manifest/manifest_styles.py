@@ -10,7 +10,7 @@ from lazydata.digest import Digest
 from lazydata.manifest import Version
 
 DIGESTS = [f"blake3:{digit * 64}" for digit in "0123"] + [f"sha256:{'a' * 64}"]
-PATHS = ["a.csv", "b.csv", "c/d.csv", "data/", "z z.txt", "é.csv", "it's", "true", "2024", "q:1#2"]
+PATHS = ["a.csv", "b.csv", "c/d.csv", "data/", "z z.txt", "é.csv", "it's", "true", "2024", "qq:1#2"]
 SCRIPTS = ["train.py", "eval.py", "nb/x y.ipynb", "no", "été.py"]
 
 
@@ -26,7 +26,7 @@ class Style:
     quotes: list[str] = field(default_factory=lambda: [""])
     comments: list[str] = field(default_factory=lambda: [""])
     last_break: bool = True
-    order: tuple[str, ...] = ("path", "hash", "size", "files", "usage")
+    order: tuple[str, ...] = ("path", "hash", "size", "files", "usage", "source_url")
     flow: str = ""
 
 
@@ -39,17 +39,19 @@ styles = st.builds(
     listed=st.sampled_from([0, 2, 4]),
     quotes=st.lists(st.sampled_from(["", "'", '"']), min_size=1, max_size=5),
     comments=st.lists(
-        st.sampled_from(["", "", "", "\n", "# note\n", "      # far: in\n", "\n\n# - path: a.csv\n"]),
+        st.sampled_from(
+            ["", "", "", "\n", "# note\n", "      # far: in\n", "\n\n# - path: a.csv\n"]
+        ),
         min_size=1,
         max_size=7,
     ),
     last_break=st.booleans(),
     order=st.sampled_from(
         [
-            ("path", "hash", "size", "files", "usage"),
-            ("path", "hash", "size", "files", "usage"),
-            ("hash", "path", "usage", "size", "files"),
-            ("usage", "size", "files", "hash", "path"),
+            ("path", "hash", "size", "files", "usage", "source_url"),
+            ("path", "hash", "size", "files", "usage", "source_url"),
+            ("hash", "path", "source_url", "usage", "size", "files"),
+            ("usage", "size", "source_url", "files", "hash", "path"),
         ]
     ),
 )
@@ -64,6 +66,7 @@ versions = st.builds(
     size=st.none() | st.integers(0, 10**6),
     usage=st.lists(st.sampled_from(SCRIPTS), unique=True, max_size=3).map(tuple),
     files=st.none() | st.integers(0, 9),
+    source_url=st.none() | st.just("https://e.org/x?a=b#c"),
 )
 item_lists = st.lists(st.tuples(st.sampled_from(PATHS), versions), max_size=6)
 
@@ -93,6 +96,9 @@ def write(items: list[tuple[str, Version]], style: Style) -> str:
                 found.append((name, str(version.digest)))
             elif name == "usage" and version.usage:
                 found.append((name, "[" + ", ".join(scalar(u) for u in version.usage) + "]"))
+            elif name == "source_url" and version.source_url:
+                # In flow style a colon may end a plain key.
+                found.append((name, f"'{version.source_url}'"))
             elif name in ("size", "files") and getattr(version, name) is not None:
                 found.append((name, str(getattr(version, name))))
         return found

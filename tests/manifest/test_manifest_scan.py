@@ -7,13 +7,12 @@ from io import StringIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifest_styles import any_styles, item_lists, styles, write
 from ruamel.yaml import YAML
 
 from lazydata.errors import ManifestInvalid
 from lazydata.manifest import TEMPLATE, document, read, text
 from lazydata.manifest.grammar import quote
-
-from manifest_styles import any_styles, item_lists, styles, write
 
 HASH = "blake3:" + "0" * 64
 
@@ -133,7 +132,8 @@ def test_versions_of_one_path_are_joined_and_a_digest_counts_once():
         return f"- path: {path}\n  hash: {digit * 64}\n  usage: {usage}\n"
 
     source = "version: 1\nfiles:\n" + "".join(
-        item(*parts) for parts in [("a", "1", "x"), ("a", "2", "y"), ("b", "3", "z"), ("a", "1", "w")]
+        item(*parts)
+        for parts in [("a", "1", "x"), ("a", "2", "y"), ("b", "3", "z"), ("a", "1", "w")]
     )
     assert agree(source)
     entry = read(source).entry("a")

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from lazydata.errors import ManifestInvalid
-from lazydata.manifest.edit import add_usage, record, remove, remove_remote, set_remote
 from lazydata.manifest.model import NAME, Entry, Manifest, RemoteSpec, Version, View
-from lazydata.manifest.text import scan
-from lazydata.manifest.view import MemoryView
+
+if TYPE_CHECKING:
+    from lazydata.manifest.edit import (
+        add_usage,
+        record,
+        remove,
+        remove_remote,
+        set_remote,
+        stays_plain,
+    )
+    from lazydata.manifest.view import MemoryView
 
 __all__ = [
     "NAME",
@@ -24,14 +34,27 @@ __all__ = [
     "remove",
     "remove_remote",
     "set_remote",
+    "stays_plain",
 ]
 
+# A process that tracks only what is unchanged reads no YAML, and so must not
+# wait for what reads and edits it.
+_LATER = {"MemoryView": "view"}
+
 TEMPLATE = """\
-# Data files of this project, by hash: https://github.com/rstojnic/lazydata
-# Commit this file. Comments and order are yours: lazydata keeps them.
+# The data files of this project, by hash: lazydata writes this list, git keeps it.
+# Comments, order and style are yours; they stay as they are.
 version: 2
 files:
 """
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LATER.get(name, 'edit')}"), name)
 
 
 def decode(data: bytes, *, file: str = NAME) -> str:
@@ -75,6 +98,9 @@ def read(text: str, *, file: str = NAME) -> MemoryView:
         >>> read("version: 2\\nfiles:\\n").manifest.files
         {}
     """
+    from lazydata.manifest.text import scan
+    from lazydata.manifest.view import MemoryView
+
     manifest = scan(text)
     if manifest is not None:
         return MemoryView(manifest, file=file, is_plain=True)

@@ -1,4 +1,4 @@
-"""Reads any manifest, through ruamel.yaml: the judge of what one means, and of where its parts lie."""
+"""Reads any manifest, through ruamel.yaml: the judge of what it means and where its parts lie."""
 
 from __future__ import annotations
 

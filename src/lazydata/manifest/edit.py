@@ -7,7 +7,7 @@ intended, nothing is returned.
 from __future__ import annotations
 
 from lazydata.errors import ManifestChanged, ManifestInvalid, NotTracked
-from lazydata.manifest import paths
+from lazydata.manifest import grammar, paths
 from lazydata.manifest.block import NotSpliceable
 from lazydata.manifest.edit_remotes import remove_remote, set_remote
 from lazydata.manifest.item import Item
@@ -15,7 +15,7 @@ from lazydata.manifest.lanes import Lane, lane
 from lazydata.manifest.model import Entry, Version, View
 from lazydata.manifest.splice import Splice, amend, apply, insert, item_lines
 
-__all__ = ["add_usage", "record", "remove", "remove_remote", "set_remote"]
+__all__ = ["add_usage", "record", "remove", "remove_remote", "set_remote", "stays_plain"]
 
 
 def record(text: str, view: View, path: str, version: Version) -> tuple[str, Entry]:
@@ -109,8 +109,19 @@ def remove(text: str, view: View, path: str) -> str:
     return new
 
 
+def stays_plain(path: str, version: Version) -> bool:
+    """Whether a text that ``text.scan`` accepts is still one with this item in it.
+
+    Args:
+        path: what is recorded.
+        version: its version.
+    """
+    strings = (path, *version.usage, version.source_url or "")
+    return all(grammar.is_plain(string) for string in strings)
+
+
 def _record(text: str, view: View, path: str, version: Version) -> tuple[str, Entry]:
-    found = lane(text, view.is_plain, view.file)
+    found = lane(text, view.is_plain and stays_plain(path, version), view.file)
     old = view.entry(path)
     _fresh(found, view, path, old)
     had = old.versions if old else ()

@@ -6,7 +6,7 @@ from lazydata.errors import ManifestInvalid
 from lazydata.manifest.block import NotSpliceable, block_node, block_value
 from lazydata.manifest.document import Document, last_of, load, place_field
 from lazydata.manifest.grammar import quote
-from lazydata.manifest.lanes import PlainLane
+from lazydata.manifest.lanes import PlainLane, rewrite
 from lazydata.manifest.model import Manifest, RemoteSpec
 from lazydata.manifest.nodes import Node
 from lazydata.manifest.splice import (
@@ -122,10 +122,7 @@ def _in_block_style(document: Document, name: str, file: str) -> Document:
         splice = block_value(text, *found, found[0].column + 1)
     else:
         return document
-    new = load(apply(text, [splice]), file=file)
-    if new.manifest != document.manifest:
-        raise NotSpliceable
-    return _in_block_style(new, name, file)
+    return _in_block_style(rewrite(document, [splice], file), name, file)
 
 
 def _remote(document: Document, name: str) -> tuple[Node, Node] | None:

@@ -31,6 +31,7 @@ SIZE = r"0|[1-9][0-9]{0,17}"
 WORDS = frozenset(
     word for name in ("true", "false", "null") for word in (name, name.title(), name.upper())
 )
+WORD = rf"(?:{'|'.join(sorted(WORDS))})"
 
 gap = re.compile(GAP)
 line = re.compile(
@@ -106,6 +107,11 @@ def quote(value: str) -> str:
     out = StringIO()
     yaml.dump(DoubleQuotedScalarString(value), out)
     return out.getvalue().removesuffix("...\n").rstrip("\n")
+
+
+def is_plain(value: str) -> bool:
+    """Whether ``quote`` can write a string so that the fast lane reads it."""
+    return _printable.fullmatch(value) is not None
 
 
 # YAML 1.1 readers, still the most common ones, take these for true or false.

@@ -153,14 +153,17 @@ class PlainLane(Lane):
 class JudgedLane(Lane):
     """Finds items by ruamel.yaml's marks, in any text that it reads.
 
+    Args:
+        document: the manifest, parsed.
+        file: its path, for messages.
+
     Raises:
-        ManifestInvalid: with line and column.
         NotSpliceable: the list is written in a way that no splice fits.
     """
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, document: Document, file: str) -> None:
         self.file = file
-        self.document = _spliceable(load(text, file=file), file)
+        self.document = _spliceable(document, file)
         self.text = self.document.text
         self.newline = newline_of(self.text)
         self.under_files, self.columns = None, _DEFAULT
@@ -184,7 +187,9 @@ class JudgedLane(Lane):
             for item, node in zip(self.document.items, self.document.item_nodes, strict=True)
             if item.is_flow and item.path == path and item.version.digest == digest
         ]
-        return JudgedLane(apply(self.text, splices), self.file) if splices else self
+        if not splices:
+            return self
+        return JudgedLane(rewrite(self.document, splices, self.file), self.file)
 
     def verify(self, text: str, path: str, entry: Entry | None, splices: list[Splice]) -> bool:
         old = self.document.manifest
@@ -203,10 +208,7 @@ def _spliceable(document: Document, file: str) -> Document:
     text, root = document.text, document.root
     files = document.pair("files")
     if root is not None and root.style == "flow":
-        if root.pairs:
-            splice = block_node(text, root, 0)
-        else:
-            splice = Splice(root.start, root.end, "")
+        splice = block_node(text, root, 0) if root.pairs else Splice(root.start, root.end, "")
     elif files is not None and (
         files[1].style == "flow" or (files[1].tag == "null" and files[1].end > files[1].start)
     ):
@@ -216,12 +218,39 @@ def _spliceable(document: Document, file: str) -> Document:
             if item.dash < 0 or item.dash != document.items[0].dash:
                 raise NotSpliceable
         return document
-    new = load(apply(text, [splice]), file=file)
+    return _spliceable(rewrite(document, [splice], file), file)
+
+
+def rewrite(document: Document, splices: list[Splice], file: str) -> Document:
+    """Write a manifest in another style.
+
+    Args:
+        document: the manifest.
+        splices: what must not change its meaning.
+        file: its path, for messages.
+
+    Raises:
+        NotSpliceable: the meaning changed.
+    """
+    try:
+        new = load(apply(document.text, splices), file=file)
+    except ManifestInvalid:
+        raise NotSpliceable from None
     if new.manifest != document.manifest:
         raise NotSpliceable
-    return _spliceable(new, file)
+    return new
 
 
 def lane(text: str, is_plain: bool, file: str) -> Lane:
-    """The quickest way through a text."""
-    return PlainLane(text, file) if is_plain else JudgedLane(text, file)
+    """The quickest way through a text.
+
+    Args:
+        text: the manifest.
+        is_plain: ``text.scan`` accepts it.
+        file: its path, for messages.
+
+    Raises:
+        ManifestInvalid: with line and column.
+        NotSpliceable: the list is written in a way that no splice fits.
+    """
+    return PlainLane(text, file) if is_plain else JudgedLane(load(text, file=file), file)

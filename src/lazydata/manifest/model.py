@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from lazydata.digest import Digest
@@ -49,8 +48,14 @@ class Entry(NamedTuple):
         return "directory" if self.path.endswith("/") else "file"
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteSpec:
+# Not dataclasses: what those import takes longer than a first track() may.
+class _Remote(NamedTuple):
+    name: str
+    url: str
+    options: dict[str, str]
+
+
+class RemoteSpec(_Remote):
     """Where a remote is.
 
     Args:
@@ -59,13 +64,20 @@ class RemoteSpec:
         options: the other keys, such as ``endpoint``; unknown ones are kept.
     """
 
-    name: str
-    url: str
-    options: dict[str, str] = field(default_factory=dict)
+    __slots__ = ()
+
+    def __new__(cls, name: str, url: str, options: dict[str, str] | None = None) -> RemoteSpec:
+        return super().__new__(cls, name, url, {} if options is None else options)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class _Manifest(NamedTuple):
+    files: dict[str, Entry]
+    remotes: dict[str, RemoteSpec]
+    version: int
+    on_change: str | None
+
+
+class Manifest(_Manifest):
     """All that one ``lazydata.yml`` says.
 
     Args:
@@ -75,10 +87,22 @@ class Manifest:
         on_change: ``version``, ``warn``, ``error``, or None where it is not said.
     """
 
-    files: dict[str, Entry] = field(default_factory=dict)
-    remotes: dict[str, RemoteSpec] = field(default_factory=dict)
-    version: int = 2
-    on_change: str | None = None
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        files: dict[str, Entry] | None = None,
+        remotes: dict[str, RemoteSpec] | None = None,
+        version: int = 2,
+        on_change: str | None = None,
+    ) -> Manifest:
+        return super().__new__(
+            cls,
+            {} if files is None else files,
+            {} if remotes is None else remotes,
+            version,
+            on_change,
+        )
 
 
 class View(Protocol):

@@ -124,12 +124,11 @@ def _scan_remotes(text: str, position: int) -> tuple[dict[str, RemoteSpec] | Non
         if key in grammar.WORDS:
             return None, position
         if outer in (-1, lead):
-            if key in settings or (raw is not None and not (url := grammar.string(raw))):
+            url = grammar.string(raw)
+            if key in settings or (raw is not None and not url):
                 return None, position
-            outer, name, inner = lead, key, -1
-            settings[name] = {} if raw is None else {"url": url}
-            if raw is not None:
-                inner = outer
+            outer, name, inner = lead, key, -1 if url is None else lead
+            settings[name] = {} if url is None else {"url": url}
         elif lead > outer and inner in (-1, lead):
             value = (grammar.string if key == "url" else grammar.word)(raw)
             if value is None or key in settings[name]:
@@ -153,7 +152,10 @@ def _pattern(dash: int, keys: int) -> re.Pattern[str]:
     end = rf"(?:\n|{grammar.END})"
     after = rf"(?:(?={lead}- )|{grammar.GAP}(?={lead}- |[^ \r\n#-]|\Z))"
     inner, size = grammar.INNER, grammar.SIZE
-    plain = rf"(?:[A-Za-z_]|(?!{grammar.NUMBER}{end})(?:{grammar.FIRST})){inner}*+"
+    plain = (
+        rf"(?:(?!{grammar.WORD}{end})[A-Za-z_]|(?!{grammar.NUMBER}{end})(?:{grammar.FIRST}))"
+        rf"{inner}*+"
+    )
     quoted = rf"'(?:(?!'){grammar.PRINTABLE})*+'(?!')|\"(?:(?![\"\\]){grammar.PRINTABLE})*+\""
     return re.compile(
         rf"{lead}-{' ' * (keys - dash - 1)}path: ++({plain}(?: ++{inner}++)*+|{quoted}){end}"
@@ -213,8 +215,7 @@ def _scan_files(text: str, position: int) -> tuple[dict[str, Entry], int] | None
         listed.append(item.path)
         versions.append(item.version)
         position = _skip(text, item.end)
-    # The pattern does not tell a quoted "true" from a plain one.
-    if not grammar.WORDS.isdisjoint(listed) or not paths.all_fine(listed):
+    if not paths.all_fine(listed):
         return None
     return gather(listed, versions), position
 
@@ -234,8 +235,7 @@ def gather(listed: list[str], versions: list[Version]) -> dict[str, Entry]:
     """
     make, cls = tuple.__new__, Entry
     entries = {
-        path: make(cls, (path, (version,)))
-        for path, version in zip(listed, versions, strict=True)
+        path: make(cls, (path, (version,))) for path, version in zip(listed, versions, strict=True)
     }
     if len(entries) == len(listed):
         return entries

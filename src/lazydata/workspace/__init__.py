@@ -198,7 +198,13 @@ class Workspace:
             after = stamp_of(self.file)
         except OSError as error:
             raise from_os_error(error, "write", self.file) from error
-        if path and view.is_plain and isinstance(view, compiled.CompiledView):
+        versions = entry.versions if entry else ()
+        if (
+            path
+            and isinstance(view, compiled.CompiledView)
+            and view.is_plain
+            and all(manifest.stays_plain(path, version) for version in versions)
+        ):
             compiled.patch(index, view, after, _fingerprint(new, index.seed), path, entry)
         return entry
 

@@ -57,8 +57,8 @@ def add_remote(
         )
     options = {"endpoint": endpoint} if endpoint else {}
     # Clones of one project share it through the manifest: their claims are one project's.
-    options["project"] = known[name].options.get("project") if name in known else None
-    options["project"] = options["project"] or secrets.token_hex(8)
+    ours = known[name].options.get("project") if name in known else None
+    options["project"] = ours or secrets.token_hex(8)
     spec = RemoteSpec(name, url, options)
     if check:
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 NEW = "new"
+# The bytes that leave the workspace must be in the store first.
+DISPLACES = (Action.UPDATE, Action.DISPLACE)
 ON_CHANGE = ("version", "warn", "error")
 _ATTEMPTS = 6
 
@@ -202,7 +204,7 @@ class Settling:
         """All that takes long, before the lock: store the file, fetch and copy the object."""
         workspace, name, real = self._workspace, self._place.name, self._place.real
         store = workspace.store
-        if action in RECORDS or action in (NEW, Action.DISPLACE, Action.SETTLE):
+        if action in (*RECORDS, *DISPLACES, NEW, Action.SETTLE):
             assert found is not None
             try:
                 workspace.baseline.prepare()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,14 +107,14 @@ def push(
             for digest in lacking
             if digest not in there
         ]
-    done = transfer.push(lambda: open_repository(spec, memory), objects)
+    done = transfer.push(partial(open_repository, spec, memory), objects)
     confirmed = {*done.confirmed, *workspace.baseline.pushed([spec.url])}
     # What was there before this push is asked for once: somebody may have removed it.
     unsure = [o for o in objects if o.digest not in confirmed and o.digest not in done.failed]
     if unsure:
         there = ask(spec, memory, {each.digest: each.size for each in unsure})
         again = transfer.push(
-            lambda: open_repository(spec, memory), [o for o in unsure if o.digest not in there]
+            partial(open_repository, spec, memory), [o for o in unsure if o.digest not in there]
         )
         done.uploaded += again.uploaded
         done.bytes += again.bytes
@@ -221,7 +222,7 @@ def _fetch(
     workspace.baseline.prepare()
     store.register(workspace.baseline.id, workspace.root)
     done = transfer.pull(
-        [lambda spec=spec: open_repository(spec, memory) for spec in remotes],
+        [partial(open_repository, spec, memory) for spec in remotes],
         {version.digest for version in wanted.values()},
         store,
     )

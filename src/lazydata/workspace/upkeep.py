@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lazydata import fsutil, manifest
 from lazydata.baseline import Lock
 from lazydata.digest import Digest
-from lazydata.errors import FileBusy, LazydataError, NotTracked, ObjectCorrupt, from_os_error
+from lazydata.errors import FileBusy, NotTracked, ObjectCorrupt, from_os_error
 from lazydata.index import FileRow, Index
 from lazydata.manifest import Entry, Version
 from lazydata.messages import say
@@ -21,6 +21,10 @@ from lazydata.workspace.look import look
 from lazydata.workspace.names import version_of
 from lazydata.workspace.settle import put_in_place, sound
 from lazydata.workspace.unsharing import unshare_object
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lazydata.workspace import View
 
 _ATTEMPTS = 4
 
@@ -141,11 +145,12 @@ def untrack(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Non
     """
     with Lock(workspace.baseline):
         for entry in entries:
-            name = entry.path
-            workspace.edit(
-                index, name, lambda text, view, n=name: (manifest.remove(text, view, n), None)
-            )
-            workspace.baseline.put({name: None})
+
+            def change(text: str, view: View, name: str = entry.path) -> tuple[str, None]:
+                return manifest.remove(text, view, name), None
+
+            workspace.edit(index, entry.path, change)
+            workspace.baseline.put({entry.path: None})
 
 
 def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
@@ -206,7 +211,7 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
             damage.append(Damage(digest, "corrupt", tuple(listed.get(digest, ()))))
         except OSError as error:
             raise from_os_error(error, "read", store.path_of(digest)) from error
-    lacking = [digest for digest in listed if not _is_stored(workspace, digest)]
+    lacking = [digest for digest in listed if not store.has(digest)]
     if lacking:
         from lazydata.workspace.remotes import on_remotes
 
@@ -218,10 +223,3 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
         ]
     return count, damage
 
-
-def _is_stored(workspace: Workspace, digest: Digest) -> bool:
-    try:
-        workspace.store.find(digest)
-    except LazydataError:
-        return False
-    return True
