@@ -376,7 +376,8 @@ def test_cat_is_exact_and_touches_nothing(two, digest):
 
 def test_cat_of_a_large_file(project):
     content = bytes(range(256)) * 20_000
-    project.record(("large.bin", content))
+    project.write("large.bin", content)
+    project.run_cli("track", "large.bin")
     assert project.cli_bytes("cat", "large.bin") == content
 
 

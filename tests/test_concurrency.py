@@ -129,6 +129,7 @@ def test_threads_of_one_process(project):
 
 DIE = """
 import os, signal, sys
+sys.dont_write_bytecode = True
 from lazydata import track
 left = int(sys.argv[1])
 def hook(event, args):
@@ -146,6 +147,7 @@ track(sys.argv[2])
 
 DIE_WITH_THE_LOCK = """
 import os, signal, sys
+sys.dont_write_bytecode = True
 from lazydata import track
 def hook(event, args):
     if event == "os.rename" and os.fsdecode(args[1]).endswith("lazydata.yml"):

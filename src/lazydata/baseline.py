@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from lazydata.digest import Digest
 from lazydata.errors import FileBusy
-from lazydata.fsutil import fsync_dir, make_dirs, remove, write_atomic
+from lazydata.fsutil import create_atomic, fsync_dir, make_dirs, remove, write_atomic
 
 NAME = ".lazydata"
 JOURNAL_DAYS = 90
@@ -46,11 +46,7 @@ class Baseline:
             return
         make_dirs(self.directory)
         write_atomic(os.path.join(self.directory, ".gitignore"), b"*\n")
-        try:
-            with open(os.path.join(self.directory, "id"), "x", encoding="ascii") as file:
-                file.write(os.urandom(16).hex() + "\n")
-        except FileExistsError:
-            pass
+        create_atomic(os.path.join(self.directory, "id"), os.urandom(16).hex().encode() + b"\n")
 
     @property
     def id(self) -> str:

@@ -80,6 +80,16 @@ class Hashed:
         self.seen_ns, self.racy = seen_ns, racy
 
 
+_threading_process = 0
+
+
+def _may_thread() -> bool:
+    """BLAKE3's thread pool belongs to one process: a forked child would wait for it forever."""
+    global _threading_process
+    _threading_process = _threading_process or os.getpid()
+    return _threading_process == os.getpid()
+
+
 class Hasher:
     """Digest and fingerprint of a stream, fed in blocks.
 
@@ -97,7 +107,7 @@ class Hasher:
         if algorithm == "blake3":
             from blake3 import blake3
 
-            self._identity = blake3(max_threads=blake3.AUTO if threads else 1)
+            self._identity = blake3(max_threads=blake3.AUTO if threads and _may_thread() else 1)
         else:
             import hashlib
 

@@ -82,7 +82,8 @@ class ManifestInvalid(LazydataError):
         hint: str | None = None,
     ) -> None:
         where = "".join(f":{n}" for n in (line, column) if n is not None)
-        super().__init__(f"{file}{where}: {message}", hint=hint)
+        fallback = f"mend it by hand; `git diff {os.path.basename(file)}` shows what changed"
+        super().__init__(f"{file}{where}: {message}", hint=hint or fallback)
         self.file, self.line, self.column = file, line, column
 
 
@@ -201,5 +202,10 @@ def from_os_error(error: OSError, doing: str, path: str) -> LazydataError | OSEr
             f"can't {doing} {path}: {why}",
             path=path,
             hint="check its owner and mode (ls -l), and those of its directory",
+        )
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return FileChanged(
+            f"can't {doing} {path}: there is a file where a directory should be",
+            hint="move that file away, then run it again",
         )
     return error

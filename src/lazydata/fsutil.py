@@ -103,6 +103,39 @@ def write_atomic(path: str, data: bytes, *, temp_dir: str | None = None) -> None
         raise
 
 
+def create_atomic(path: str, data: bytes) -> bool:
+    """Write a new file that appears whole; False, and nothing done, if there is one already."""
+    temp = temp_name(os.path.dirname(path))
+    try:
+        with open(temp, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return add_name(temp, path)
+    finally:
+        remove(temp)
+
+
+def add_name(source: str, target: str) -> bool:
+    """Give a file the name ``target`` unless that is taken; ``source`` is then unchanged.
+
+    Returns:
+        Whether the file has the name now, and only that.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError:  # no hardlinks here: two at once may both replace, with the same bytes
+        if os.path.lexists(target):
+            return False
+        replace(source, target)
+    else:
+        remove(source)
+        fsync_dir(os.path.dirname(target))
+    return True
+
+
 def keep_mode(model: str, path: str, *, add: int = 0) -> None:
     """Give ``path`` the mode (and, where allowed, the owner) that ``model`` has."""
     status = os.stat(model)

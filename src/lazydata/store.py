@@ -19,7 +19,7 @@ from lazydata import links
 from lazydata.digest import Digest, Hashed, hash_file
 from lazydata.errors import ObjectCorrupt, ObjectMissing
 from lazydata.fsutil import (
-    fsync_dir,
+    add_name,
     fsync_file,
     is_inside,
     make_dirs,
@@ -225,15 +225,7 @@ class Store:
         """
         links.protect(temp)
         make_dirs(os.path.dirname(final))
-        try:
-            os.link(temp, final)
-        except FileExistsError:
-            return
-        except OSError:  # no hardlinks here
-            replace(temp, final)
-        else:
-            remove(temp)
-            fsync_dir(os.path.dirname(final))
+        add_name(temp, final)
 
     def _temp(self) -> str:
         directory = os.path.join(self.directory, "tmp")

@@ -330,18 +330,12 @@ def put_in_place(
     status = stat(real)
     if (status is None) != (expected is None):
         raise FileBusy(f"{name} came or went just now", hint="run it again")
+    arriving = stamp_of(temp)  # an object's own inode, perhaps: links and renames move its ctime
     if status is None or expected is None:
-        try:
-            os.link(temp, real)  # unlike a rename, never over a file that came meanwhile
-        except FileExistsError:
-            raise FileBusy(f"{name} was made just now", hint="run it again") from None
-        except OSError:
-            fsutil.replace(temp, real)
-        else:
-            before = stamp_of(real)
-            fsutil.remove(temp)
-            index.restamp(before, stamp_of(real))
-        fsutil.fsync_dir(os.path.dirname(real))
+        # Unlike a rename, never over a file that came meanwhile.
+        if not fsutil.add_name(temp, real):
+            raise FileBusy(f"{name} was made just now", hint="run it again")
+        index.restamp(arriving, stamp_of(real))
         return
     if links.has_writer(real):
         raise FileBusy(
@@ -350,12 +344,14 @@ def put_in_place(
         )
     if not links.is_shared(os.stat(temp)):
         fsutil.keep_mode(real, temp, add=0o200)
+        arriving = stamp_of(temp)
     aside = fsutil.temp_name(os.path.dirname(real))
     try:
         os.link(real, aside)
     except OSError:
         os.replace(real, aside)  # no hardlinks here: a moment without the file
     fsutil.replace(temp, real)
+    index.restamp(arriving, stamp_of(real))
     before = stamp_of(aside)
     if before[:4] != expected.stamp[:4]:
         left = look(aside, index)

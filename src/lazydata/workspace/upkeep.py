@@ -222,4 +222,3 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
             if digest not in there
         ]
     return count, damage
-
