@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 _LIMIT = 100_000
 # What was settled, and may be answered by two stats: the file's stamp, the
-# manifest's path and its stamp, by path and caller (and working directory, since
-# two workspaces may hold hardlinks of one object, with equal stamps).
+# manifest's path and its stamp. The key is the path and the caller, and the working
+# directory if the path is relative: two workspaces may hold hardlinks of one object,
+# with equal stamps.
 _memo: "dict[tuple[str | bytes, ...], tuple[Stamp, str, Stamp]]" = {}
 
 
@@ -60,25 +61,24 @@ def track(
         if script[:1] == "<" or "ipykernel_" in script:
             script = _notebook(frame)
     name = os.fspath(path)
-    key = (name, script) if os.path.isabs(name) else (name, script, os.getcwd())
-    hit = _memo.get(key)
+    hit = _memo.get((name, script)) or _memo.get((name, script, os.getcwd()))
     if hit is not None and not output:
+        file, manifest, listed = hit
         try:
-            if stamp_of(name) == hit[0] and stamp_of(hit[1]) == hit[2]:
+            # Spelled out: a call of stamp_of for each would double the time.
+            s, m = os.stat(name), os.stat(manifest)
+            if (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) == file and (
+                m.st_dev, m.st_ino, m.st_size, m.st_mtime_ns, m.st_ctime_ns
+            ) == listed:  # fmt: skip
                 return path
         except OSError:
             pass
-    _settle(os.fsdecode(name), key, script, usage is not None, output, on_change)
+    _settle(name, script, usage is not None, output, on_change)
     return path
 
 
 def _settle(
-    name: str,
-    key: "tuple[str | bytes, ...]",
-    script: str,
-    is_label: bool,
-    output: bool,
-    on_change: "str | None",
+    name: "str | bytes", script: str, is_label: bool, output: bool, on_change: "str | None"
 ) -> None:
     import time
 
@@ -88,7 +88,7 @@ def _settle(
         from lazydata.workspace import Workspace
         from lazydata.workspace.settle import settle
 
-        absolute = _absolute(name)
+        absolute = _absolute(os.fsdecode(name))
         workspace = Workspace.above(absolute)
         place = workspace.place(absolute)
         seen_ns = time.time_ns()
@@ -114,6 +114,7 @@ def _settle(
         ):
             if len(_memo) >= _LIMIT:
                 _memo.clear()
+            key = (name, script) if os.path.isabs(name) else (name, script, os.getcwd())
             _memo[key] = (settled.stamp, workspace.file, manifest)
 
 
