@@ -15,12 +15,15 @@ PRINTABLE = rf"[^{_BARRED}]"
 _COMMENT = rf"#[^\x00-\x08\x0a-\x1f{_ODD}]*+"
 _BREAK = r"(?:\r?\n|\Z)"
 END = rf" *+(?:(?<= ){_COMMENT})?{_BREAK}"
-GAP = rf"(?: *+(?:{_COMMENT})?\r?\n)*+(?: *+(?:{_COMMENT})?\Z)?"
+# A repeated group is made possessive by an atomic group around it: CPython before
+# 3.11.5 forgets where it was when the last try of a group with *+ or ?+ fails
+# half-way (https://github.com/python/cpython/issues/106052).
+GAP = rf"(?>(?: *+(?:{_COMMENT})?\r?\n)*)(?: *+(?:{_COMMENT})?\Z)?"
 
 FIRST = rf"[A-Za-z0-9_./(]|[^{_BARRED} -~]"
 INNER = rf"[^{_BARRED} :#]"
-_PLAIN = rf"(?:{FIRST})(?:{INNER}|:(?={INNER}|[:#])|(?<! )#| +(?=[^{_BARRED} #]))*+"
-_SINGLE = rf"'(?:[^{_BARRED}']|'')*+'"
+_PLAIN = rf"(?:{FIRST})(?>(?:{INNER}|:(?={INNER}|[:#])|(?<! )#| +(?=[^{_BARRED} #]))*)"
+_SINGLE = rf"'(?>(?:[^{_BARRED}']|'')*)'"
 _DOUBLE = rf"\"[^{_BARRED}\"\\]*+\""
 SCALAR = rf"(?:{_PLAIN}|{_SINGLE}|{_DOUBLE})"
 KEY = r"[A-Za-z_][A-Za-z0-9_-]*+"
@@ -35,7 +38,7 @@ WORD = rf"(?:{'|'.join(sorted(WORDS))})"
 
 gap = re.compile(GAP)
 line = re.compile(
-    rf"(?P<lead> *+)(?P<dash>- ++)?(?:(?P<key>{KEY}):(?: ++(?P<value>{SCALAR}))?+"
+    rf"(?P<lead> *+)(?P<dash>- ++)?(?:(?P<key>{KEY}):(?>(?: ++(?P<value>{SCALAR}))?)"
     rf"|(?P<bare>{SCALAR})){END}"
 )
 _plain = re.compile(_PLAIN)

@@ -156,13 +156,13 @@ def _pattern(dash: int, keys: int) -> re.Pattern[str]:
         rf"(?:(?!{grammar.WORD}{end})[A-Za-z_]|(?!{grammar.NUMBER}{end})(?:{grammar.FIRST}))"
         rf"{inner}*+"
     )
-    quoted = rf"'(?:(?!'){grammar.PRINTABLE})*+'(?!')|\"(?:(?![\"\\]){grammar.PRINTABLE})*+\""
+    quoted = rf"'(?>(?:(?!'){grammar.PRINTABLE})*)'(?!')|\"(?>(?:(?![\"\\]){grammar.PRINTABLE})*)\""
     return re.compile(
-        rf"{lead}-{' ' * (keys - dash - 1)}path: ++({plain}(?: ++{inner}++)*+|{quoted}){end}"
+        rf"{lead}-{' ' * (keys - dash - 1)}path: ++({plain}(?>(?: ++{inner}++)*)|{quoted}){end}"
         rf"{key}hash: ++({grammar.DIGEST}){end}"
-        rf"(?:{key}size: ++({size}){end})?+"
-        rf"(?:{key}files: ++({size}){end})?+"
-        rf"(?:{key}usage:([^\n]*+(?:\n|\Z)(?:{key} *+- [^\n]*+(?:\n|\Z))*+))?+"
+        rf"(?>(?:{key}size: ++({size}){end})?)"
+        rf"(?>(?:{key}files: ++({size}){end})?)"
+        rf"(?>(?:{key}usage:([^\n]*+(?:\n|\Z)(?>(?:{key} *+- [^\n]*+(?:\n|\Z))*)))?)"
         rf"{after}"
     )
 
