@@ -20,6 +20,7 @@ NAME = ".lazydata"
 JOURNAL_DAYS = 90
 _COMPACT_STEP = 256 << 10
 _STALE_SECONDS = 60.0
+_HUNG_SECONDS = 600.0  # a holder that is alive on this host is given longer
 _WAIT_SECONDS = 120.0
 
 
@@ -156,7 +157,8 @@ class Lock:
 
     ``O_EXCL``, since ``flock`` does nothing on some cluster file systems. The
     lock names its holder: one whose process is gone on this host is taken at
-    once, any other after it has stood for a minute.
+    once, one of another host after it has stood for a minute, one whose process
+    lives after ten.
 
     Raises:
         FileBusy: it could not be had within two minutes.
@@ -208,8 +210,8 @@ def _is_stale(path: str) -> bool:
     if len(fields) == 4 and fields[0] == _host():
         if fields[2] != _boot_id():
             return True
-        if fields[1].isdigit() and not _is_alive(int(fields[1])):
-            return True
+        if fields[1].isdigit():
+            return not _is_alive(int(fields[1])) or age > _HUNG_SECONDS
     return age > _STALE_SECONDS
 
 

@@ -124,8 +124,8 @@ def _load(path: str) -> dict[str, Any]:
 def _checked(key: str, value: Any, where: str) -> Any:
     if key == "link" and value not in LINKS:
         raise UsageError(f"{where}: link is {value!r}", hint=f"one of {', '.join(LINKS)}")
-    if key == "store" and not isinstance(value, str):
-        raise UsageError(f"{where}: store must be a path")
+    if key == "store" and not (isinstance(value, str) and os.path.isabs(os.path.expanduser(value))):
+        raise UsageError(f"{where}: store takes an absolute path", hint="such as /scratch/me")
     if key == "allow":
         roots = [value] if isinstance(value, str) else value
         if not isinstance(roots, list) or not all(isinstance(r, str) for r in roots):

@@ -191,10 +191,10 @@ class Store:
             os.chmod(path, mode)
         after = _same(path, hashed.stamp)
         index.restamp(hashed.stamp, after)
-        if not hashed.racy:
-            # Our own link moved the ctime, and nothing else can have: the mtime stands.
-            row = FileRow(stamp_of(final), False, hashed.digest, hashed.fingerprint, hashed.seen_ns)
-            index.put_files([(final, row)])
+        # Our own link moved the ctime, and nothing else can have: the mtime stands.
+        now, digest = stamp_of(final), hashed.digest
+        row = FileRow(now, hashed.racy, digest, hashed.fingerprint, hashed.seen_ns)
+        index.put_files([(final, row)])
         return after
 
     def incoming(self, digest: Digest) -> Incoming:

@@ -259,8 +259,10 @@ def verify(json: Json = False) -> None:
     with Here() as here:
         count, damage = upkeep.verify(here.workspace, here.index)
     render.verified(count, damage, json=json)
-    if damage:
-        raise typer.Exit(13 if any(d.problem == "corrupt" for d in damage) else 12)
+    problems = {row.problem for row in damage}
+    for problem, code in (("corrupt", 13), ("missing", 12), ("unknown", 20)):
+        if problem in problems:
+            raise typer.Exit(code)
 
 
 @config_app.command("get")

@@ -24,7 +24,7 @@ def status(root: str, rows: Sequence[Any], *, json: bool) -> None:
             print(f"{row.state:<14}  {row.path}")
     counts = Counter(row.state for row in rows)
     parts = [f"{count} {state}" for state, count in counts.most_common()]
-    unpushed = sum(not row.pushed for row in rows)
+    unpushed = sum(row.stored and not row.pushed for row in rows)
     if unpushed:
         parts.append(f"{unpushed} not pushed")
     print(f"{_count(len(rows), 'file')}{': ' if parts else ''}{', '.join(parts)}")
@@ -96,6 +96,7 @@ def verified(count: int, damage: Sequence[Any], *, json: bool) -> None:
         what = {
             "corrupt": "damaged, moved to the trash of the store",
             "missing": "neither stored nor on a remote",
+            "unknown": "not stored, and a remote could not be asked",
         }[row.problem]
         print(f"{row.digest}{listed}: {what}")
     print(f"{_count(count, 'object')} hashed, {_count(len(damage), 'problem')}.")

@@ -205,7 +205,11 @@ class _Reader:
                 continue
             keys = self.mapping(value)
             if "url" not in keys:
-                self.fail(value, f"the remote {name!r} has no url", "add url: s3://… or ssh://…")
+                self.fail(
+                    value,
+                    f"the remote {name!r} has no url",
+                    "add one, such as url: file:///srv/share",
+                )
             url = self.url(keys.pop("url"), "url")
             options = {key: self.option(found, key) for key, found in keys.items()}
             remotes[name] = RemoteSpec(name, url, options)
@@ -214,7 +218,7 @@ class _Reader:
     def url(self, node: Node, name: str) -> str:
         url = self.string(node, name)
         if not url:
-            self.fail(node, f"{name} is empty", "write a URL such as s3://bucket/folder")
+            self.fail(node, f"{name} is empty", "write a URL such as file:///srv/share")
         return url
 
     def option(self, node: Node, name: str) -> str:

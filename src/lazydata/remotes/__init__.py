@@ -65,7 +65,7 @@ def url_of(argument: str, cwd: str) -> str:
         's3://bucket/lazydata'
     """
     if not argument.strip() or any(ord(each) < 32 for each in argument):
-        raise UsageError("a remote needs a path or a URL", hint="such as s3://bucket/folder")
+        raise UsageError("a remote needs a path or a URL", hint="such as file:///srv/share")
     if "://" not in argument:
         return _url_of_path(argument, cwd)
     scheme, _, rest = argument.partition("://")

@@ -340,7 +340,7 @@ def path_of(url: str) -> str:
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         raise UsageError(
             f"{url} does not name a directory of this machine",
-            hint="write file:///absolute/path, or ssh://host/path for another machine",
+            hint="write file:///absolute/path, of a place that is mounted on this machine",
         )
     if not os.path.isabs(path) or "\0" in path or parts.query or parts.fragment:
         raise UsageError(

@@ -108,6 +108,11 @@ class Workspace:
             PathOutside: it leads out, by its name or through a symlink.
             UsageError: it is lazydata's own file.
         """
+        if path.endswith("/"):
+            raise UsageError(
+                f"{path} is a tracked directory, and this lazydata handles files only",
+                hint="upgrade lazydata",
+            )
         absolute = os.path.join(self.root, path)
         name = os.path.relpath(absolute, self.root).replace(os.sep, "/")
         if name == "." or name == ".." or name.startswith("../"):

@@ -60,6 +60,7 @@ def add_remote(
     ours = known[name].options.get("project") if name in known else None
     options["project"] = ours or secrets.token_hex(8)
     spec = RemoteSpec(name, url, options)
+    open_remote(url, options)  # refuses what no backend is for, checked or not
     if check:
 
         async def probe() -> None:

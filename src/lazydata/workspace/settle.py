@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 
-from lazydata import fsutil, links, manifest
+from lazydata import fsutil, manifest
 from lazydata.baseline import Lock
 from lazydata.digest import Digest, Hashed
 from lazydata.errors import (
     FileBusy,
     FileChanged,
     FileDenied,
-    LazydataError,
     NoSpace,
     NotTracked,
-    ObjectCorrupt,
-    ObjectMissing,
     UsageError,
     from_os_error,
 )
@@ -27,10 +24,10 @@ from lazydata.stamp import Stamp, stamp_from, stamp_of
 from lazydata.store import MovedError
 from lazydata.workspace import Place, Workspace
 from lazydata.workspace.look import look, remember, stat
+from lazydata.workspace.placing import put_in_place, refuse_if_open, sound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeVar
 
     T = TypeVar("T")
@@ -89,7 +86,12 @@ class Settling:
         only: frozenset[str] | None = None,
     ) -> None:
         self._workspace, self._place, self._index = workspace, place, index
-        self._script, self._output, self._on_change, self._only = script, output, on_change, only
+        self._script, self._output, self._only = script, output, only
+        self._on_change = on_change or os.environ.get("LAZYDATA_ON_CHANGE") or None
+        if self._on_change not in (None, *ON_CHANGE):
+            raise UsageError(
+                f"on_change is {self._on_change!r}", hint=f"one of {', '.join(ON_CHANGE)}"
+            )
         self._temp: tuple[str, bytes, Digest] | None = None
 
     def run(self) -> Settled:
@@ -140,6 +142,7 @@ class Settling:
         else:
             found = look(real, self._index, versions)
         if entry is None:
+            self._outside_directories()
             if found is None:
                 raise NotTracked(
                     f"{name} is not there, and lazydata.yml does not list it",
@@ -162,21 +165,25 @@ class Settling:
             )
         return action, found, entry
 
+    def _outside_directories(self) -> None:
+        """No entry is ever added inside a tracked directory."""
+        parent = self._place.name
+        while "/" in parent:
+            parent = parent.rpartition("/")[0]
+            if self._workspace.view(self._index).entry(parent + "/") is not None:
+                raise UsageError(
+                    f"{self._place.name} is inside the tracked directory {parent}/, and this "
+                    "lazydata handles files only",
+                    hint="upgrade lazydata",
+                )
+
     def _lacks_usage(self, entry: Entry | None) -> bool:
         if self._script is None or entry is None or self._script in entry.latest.usage:
             return False
         return self._policy() == "version"
 
     def _policy(self) -> str:
-        chosen = (
-            self._on_change
-            or os.environ.get("LAZYDATA_ON_CHANGE")
-            or self._workspace.view(self._index).on_change
-            or "version"
-        )
-        if chosen not in ON_CHANGE:
-            raise UsageError(f"on_change is {chosen!r}", hint=f"one of {', '.join(ON_CHANGE)}")
-        return chosen
+        return self._on_change or self._workspace.view(self._index).on_change or "version"
 
     def _refused(self, action: str, found: Hashed | None, entry: Entry | None) -> Settled | None:
         policy = self._policy()
@@ -207,13 +214,15 @@ class Settling:
         if action in (*RECORDS, *DISPLACES, NEW, Action.SETTLE):
             assert found is not None
             try:
+                doing, where = f"record {name} in", workspace.baseline.directory
                 workspace.baseline.prepare()
+                doing, where = f"store {name} in", store.directory
                 store.register(workspace.baseline.id, workspace.root)
                 after = store.adopt(real, found, self._index, output=self._output)
                 found.stamp = after
                 remember(real, found, after, self._index)
             except OSError as error:
-                failure = from_os_error(error, f"store {name} in", store.directory)
+                failure = from_os_error(error, doing, where)
                 if action != Action.SETTLE or not isinstance(failure, (FileDenied, NoSpace)):
                     raise failure from error
         if action in REPLACES:
@@ -236,6 +245,7 @@ class Settling:
 
     def _act(self, action: str, found: Hashed | None, entry: Entry | None) -> Settled | None:
         """Under the lock: decide again, and do it if nothing has moved. None: it has."""
+        name = self._place.name
         quiet = action in (Action.NOTHING, Action.SETTLE)
         try:
             with Lock(self._workspace.baseline):
@@ -250,11 +260,11 @@ class Settling:
                 assert now is not None
                 self._record(action, now, entry_now)
                 return Settled.at(action, now)
-        except (FileDenied, PermissionError, OSError) as error:
-            denied = isinstance(from_os_error(error, "write", "x"), FileDenied)
-            if not quiet or not denied or found is None:
+        except OSError as error:
+            unwritable = isinstance(from_os_error(error, "write", name), (FileDenied, NoSpace))
+            if not quiet or not unwritable:
                 raise
-            # A read-only workspace: nothing must be written for a file that is right.
+            # Nothing must be written for a file that is right.
             return Settled.at(Action.NOTHING, found)
 
     def _record(self, action: str, now: Hashed, entry: Entry | None) -> None:
@@ -284,124 +294,42 @@ class Settling:
             workspace.edit(
                 self._index, name, lambda text, view: manifest.record(text, view, name, version)
             )
-        elif usage and entry is not None and usage[0] not in entry.latest.usage:
-            workspace.edit(
-                self._index, name, lambda text, view: manifest.add_usage(text, view, name, usage[0])
-            )
+        else:
+            self._add_usage(entry)
         if workspace.baseline.get(name) != now.digest:
             workspace.baseline.put({name: now.digest})
+
+    def _add_usage(self, entry: Entry | None) -> None:
+        script, name = self._script, self._place.name
+        if script is not None and self._lacks_usage(entry):
+            self._workspace.edit(
+                self._index, name, lambda text, view: manifest.add_usage(text, view, name, script)
+            )
 
     def _replace(self, action: str, now: Hashed | None, entry: Entry | None) -> Settled:
         workspace, name, real = self._workspace, self._place.name, self._place.real
         assert entry is not None
         assert self._temp is not None
         temp, fingerprint, latest = self._temp
-        if action == Action.DISPLACE:
-            assert now is not None
+        refuse_if_open(real, name)
+        if action == Action.DISPLACE and now is not None:
             workspace.baseline.displaced(name, now.digest)
+        put_in_place(workspace, self._index, temp, real, now, name)
+        self._temp = None
+        if action == Action.DISPLACE and now is not None:
             say(
                 f"{name} was {now.digest.hex[:12]}, which lazydata.yml lists no more; "
                 f"`lazydata restore {name} --version {now.digest.hex[:12]}` gets it back"
             )
         if action != Action.RESTORE:
             say(f"Updating {name} to the version in lazydata.yml")
-        put_in_place(workspace, self._index, temp, real, now, name)
-        self._temp = None
+        self._add_usage(entry)
         workspace.baseline.put({name: latest})
         stamp = stamp_of(real)
         if fingerprint:
             # Just written, so a later write could hide behind its stamp: racy.
             remember(real, Hashed(latest, fingerprint, stamp, 0, True), stamp, self._index)
         return Settled(action, latest)
-
-
-def put_in_place(
-    workspace: Workspace, index: Index, temp: str, real: str, expected: Hashed | None, name: str
-) -> None:
-    """Move a finished temp file to a path of the workspace, losing nothing that is there.
-
-    What is there is linked aside first and looked at again once it is replaced: if it
-    is not what was looked at before, it is stored, and the caller told.
-
-    Raises:
-        FileBusy: a program holds the file open for writing, or made it just now.
-        FileChanged: it was written to in the last moment; those bytes are stored.
-    """
-    status = stat(real)
-    if (status is None) != (expected is None):
-        raise FileBusy(f"{name} came or went just now", hint="run it again")
-    arriving = stamp_of(temp)  # an object's own inode, perhaps: links and renames move its ctime
-    if status is None or expected is None:
-        # Unlike a rename, never over a file that came meanwhile.
-        if not fsutil.add_name(temp, real):
-            raise FileBusy(f"{name} was made just now", hint="run it again")
-        index.restamp(arriving, stamp_of(real))
-        return
-    if links.has_writer(real):
-        raise FileBusy(
-            f"{name} is to be updated, but a program holds it open for writing",
-            hint="close it there, then run it again",
-        )
-    if not links.is_shared(os.stat(temp)):
-        fsutil.keep_mode(real, temp, add=0o200)
-        arriving = stamp_of(temp)
-    aside = fsutil.temp_name(os.path.dirname(real))
-    try:
-        os.link(real, aside)
-    except OSError:
-        os.replace(real, aside)  # no hardlinks here: a moment without the file
-    fsutil.replace(temp, real)
-    index.restamp(arriving, stamp_of(real))
-    before = stamp_of(aside)
-    if before[:4] != expected.stamp[:4]:
-        left = look(aside, index)
-        if left is not None and left.digest != expected.digest:
-            workspace.store.adopt(aside, left, index, output=True)
-            workspace.baseline.displaced(name, left.digest)
-            fsutil.remove(aside)
-            raise FileChanged(
-                f"{name} was written to while it was updated; what was written is stored",
-                hint=f"`lazydata restore {name} --version {left.digest.hex[:12]}` gets it",
-            )
-    fsutil.remove(aside)
-    path = workspace.store.path_of(expected.digest)
-    if os.path.exists(path):
-        index.restamp(before, stamp_of(path))
-
-
-def sound(
-    workspace: Workspace, index: Index, name: str, version: Version, use: Callable[[], T]
-) -> T:
-    """Use an object of the store, fetched first if it lacks it or turns out to be damaged.
-
-    Args:
-        name: of the entry, for messages.
-        version: whose object is used.
-        use: called once the store has it; it raises ``ObjectCorrupt`` for damage, which
-            is in the trash then.
-
-    Raises:
-        ObjectMissing: it is nowhere.
-        ObjectCorrupt: it is damaged, and no remote has a good copy.
-    """
-    damaged: ObjectCorrupt | None = None
-    for _ in range(2):
-        try:
-            workspace.store.find(version.digest)
-        except ObjectMissing:
-            from lazydata.workspace.sharing import download
-
-            try:
-                download(workspace, index, {name: version})
-            except LazydataError as error:
-                raise damaged or error from error
-        try:
-            return use()
-        except ObjectCorrupt as error:
-            warn(f"{error.message}; looking for a good copy")
-            damaged = error
-    assert damaged is not None
-    raise damaged
 
 
 def settle(

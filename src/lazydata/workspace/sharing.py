@@ -13,6 +13,7 @@ from lazydata.baseline import Lock
 from lazydata.claimed import IndexedMemory
 from lazydata.digest import Digest
 from lazydata.errors import (
+    FileBusy,
     FileChanged,
     FileDenied,
     LazydataError,
@@ -169,7 +170,7 @@ def pull(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Pulled
         try:
             real = workspace.place(entry.path).real
             found = look(real, index, [v.digest for v in entry.versions])
-        except (FileChanged, FileDenied, UsageError) as error:
+        except (FileBusy, FileChanged, FileDenied, UsageError) as error:
             left.append(f"{entry.path}: {error}")
             continue
         if (found is None or found.digest != entry.latest.digest) and not store.has(

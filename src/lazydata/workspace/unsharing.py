@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from lazydata import config, links
-from lazydata.errors import NotAWorkspace
+from lazydata.digest import hash_file
+from lazydata.errors import LazydataError
 from lazydata.fsutil import is_inside
 from lazydata.index import Index
 from lazydata.stamp import stamp_of
@@ -36,17 +37,21 @@ def unshare_object(path: str, status: os.stat_result, *, keep_bytes: bool = True
 
 
 def _object_of(path: str, status: os.stat_result, store: Store, index: Index) -> str | None:
-    """The object whose inode this is: the index may know, the baseline surely does."""
+    """The object whose inode this is: the index may know, or the baseline."""
     for other in index.paths_of(status.st_dev, status.st_ino):
         if is_inside(other, store.directory) and _is_same(other, status):
             return other
     try:
         workspace = Workspace.above(path)
         digest = workspace.baseline.get(workspace.place(path).name)
-    except NotAWorkspace:
-        return None
+    except LazydataError:
+        digest = None
     if digest is not None and _is_same(store.path_of(digest), status):
         return store.path_of(digest)
+    # Moved, or tracked no more, and the index is lost: its bytes tell its name.
+    if not status.st_mode & 0o222 and os.path.isdir(store.directory):
+        named = store.path_of(hash_file(path).digest)
+        return named if _is_same(named, status) else None
     return None
 
 

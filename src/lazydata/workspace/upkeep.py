@@ -10,16 +10,16 @@ from typing import NamedTuple
 from lazydata import fsutil, manifest
 from lazydata.baseline import Lock
 from lazydata.digest import Digest
-from lazydata.errors import FileBusy, NotTracked, ObjectCorrupt, from_os_error
+from lazydata.errors import FileBusy, LazydataError, NotTracked, ObjectCorrupt, from_os_error
 from lazydata.index import FileRow, Index
 from lazydata.manifest import Entry, Version
-from lazydata.messages import say
+from lazydata.messages import say, warn
 from lazydata.stamp import stamp_of
 from lazydata.store import MovedError
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import look
 from lazydata.workspace.names import version_of
-from lazydata.workspace.settle import put_in_place, sound
+from lazydata.workspace.placing import put_in_place, refuse_if_open, sound
 from lazydata.workspace.unsharing import unshare_object
 
 TYPE_CHECKING = False
@@ -34,7 +34,8 @@ class Damage(NamedTuple):
 
     Args:
         digest: of the object.
-        problem: ``corrupt`` (now in the trash) or ``missing`` (listed, and nowhere).
+        problem: ``corrupt`` (now in the trash), ``missing`` (listed, and nowhere), or
+            ``unknown`` (listed, not here, and a remote could not be asked).
         paths: entries of this workspace that list it.
     """
 
@@ -104,6 +105,8 @@ def _restore_once(
             now = look(real, index, [digest, *listed])
             if (now.digest if now else None) != (found.digest if found else None):
                 return False
+            if temp:
+                refuse_if_open(real, name)
             if digest != entry.latest.digest:
                 size = wanted.size if wanted.size is not None else os.stat(temp or real).st_size
                 newest = Version(digest, size, wanted.usage)
@@ -138,7 +141,7 @@ def read(workspace: Workspace, index: Index, entry: Entry, version: str | None =
 
 
 def untrack(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> None:
-    """Take entries out of the manifest; files and objects stay.
+    """Take entries out of the manifest; files and objects stay, and share nothing any more.
 
     Raises:
         ManifestInvalid: it can't be edited; nothing was written for that entry.
@@ -149,6 +152,9 @@ def untrack(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Non
             def change(text: str, view: View, name: str = entry.path) -> tuple[str, None]:
                 return manifest.remove(text, view, name), None
 
+            real = workspace.place(entry.path).real
+            if os.path.lexists(real) and os.stat(real).st_nlink > 1:
+                unshare_object(real, os.stat(real))
             workspace.edit(index, entry.path, change)
             workspace.baseline.put({entry.path: None})
 
@@ -192,10 +198,6 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
 
     Returns:
         How many objects were hashed, and what was found wrong.
-
-    Raises:
-        RemoteUnavailable, RemoteDenied: a remote that is to have what the store lacks
-            can't be asked.
     """
     listed: dict[Digest, list[str]] = {}
     for entry in workspace.view(index).files.values():
@@ -215,9 +217,14 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
     if lacking:
         from lazydata.workspace.remotes import on_remotes
 
-        there = on_remotes(workspace, index, lacking)
+        problem = "missing"
+        try:
+            there = on_remotes(workspace, index, lacking)
+        except LazydataError as error:
+            warn(str(error))
+            there, problem = set(), "unknown"
         damage += [
-            Damage(digest, "missing", tuple(listed[digest]))
+            Damage(digest, problem, tuple(listed[digest]))
             for digest in lacking
             if digest not in there
         ]

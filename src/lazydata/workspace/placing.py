@@ -1,0 +1,119 @@
+"""Put objects into their places in the workspace, losing nothing that is there."""
+
+from __future__ import annotations
+
+import os
+
+from lazydata import fsutil, links
+from lazydata.digest import Hashed
+from lazydata.errors import FileBusy, FileChanged, LazydataError, ObjectCorrupt, ObjectMissing
+from lazydata.index import Index
+from lazydata.manifest import Version
+from lazydata.messages import warn
+from lazydata.stamp import stamp_of
+from lazydata.workspace import Workspace
+from lazydata.workspace.look import look, stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+def refuse_if_open(real: str, name: str) -> None:
+    """A program that holds a file open for writing would go on writing into nothing.
+
+    Raises:
+        FileBusy: there is one.
+    """
+    if links.has_writer(real):
+        raise FileBusy(
+            f"{name} is to be replaced, but a program holds it open for writing",
+            hint="close it there, then run it again",
+        )
+
+
+def put_in_place(
+    workspace: Workspace, index: Index, temp: str, real: str, expected: Hashed | None, name: str
+) -> None:
+    """Move a finished temp file to a path of the workspace, losing nothing that is there.
+
+    What is there is linked aside first and looked at again once it is replaced: if it
+    is not what was looked at before, it is stored, and the caller told.
+
+    Raises:
+        FileBusy: a program holds the file open for writing, or made it just now.
+        FileChanged: it was written to in the last moment; those bytes are stored.
+    """
+    status = stat(real)
+    if (status is None) != (expected is None):
+        raise FileBusy(f"{name} came or went just now", hint="run it again")
+    arriving = stamp_of(temp)  # an object's own inode, perhaps: links and renames move its ctime
+    if status is None or expected is None:
+        # Unlike a rename, never over a file that came meanwhile.
+        if not fsutil.add_name(temp, real):
+            raise FileBusy(f"{name} was made just now", hint="run it again")
+        index.restamp(arriving, stamp_of(real))
+        return
+    if not links.is_shared(os.stat(temp)):
+        fsutil.keep_mode(real, temp, add=0o200)
+        arriving = stamp_of(temp)
+    aside = fsutil.temp_name(os.path.dirname(real))
+    try:
+        os.link(real, aside)
+    except OSError:
+        os.replace(real, aside)  # no hardlinks here: a moment without the file
+    fsutil.replace(temp, real)
+    index.restamp(arriving, stamp_of(real))
+    before = stamp_of(aside)
+    if before[:4] != expected.stamp[:4]:
+        left = look(aside, index)
+        if left is not None and left.digest != expected.digest:
+            workspace.store.adopt(aside, left, index, output=True)
+            workspace.baseline.displaced(name, left.digest)
+            fsutil.remove(aside)
+            raise FileChanged(
+                f"{name} was written to while it was updated; what was written is stored",
+                hint=f"`lazydata restore {name} --version {left.digest.hex[:12]}` gets it",
+            )
+    fsutil.remove(aside)
+    path = workspace.store.path_of(expected.digest)
+    if os.path.exists(path):
+        index.restamp(before, stamp_of(path))
+
+
+def sound(
+    workspace: Workspace, index: Index, name: str, version: Version, use: Callable[[], T]
+) -> T:
+    """Use an object of the store, fetched first if it lacks it or turns out to be damaged.
+
+    Args:
+        name: of the entry, for messages.
+        version: whose object is used.
+        use: called once the store has it; it raises ``ObjectCorrupt`` for damage, which
+            is in the trash then.
+
+    Raises:
+        ObjectMissing: it is nowhere.
+        ObjectCorrupt: it is damaged, and no remote has a good copy.
+    """
+    damaged: ObjectCorrupt | None = None
+    for _ in range(2):
+        try:
+            workspace.store.find(version.digest)
+        except ObjectMissing:
+            from lazydata.workspace.sharing import download
+
+            try:
+                download(workspace, index, {name: version})
+            except LazydataError as error:
+                raise damaged or error from error
+        try:
+            return use()
+        except ObjectCorrupt as error:
+            warn(f"{error.message}; looking for a good copy")
+            damaged = error
+    assert damaged is not None
+    raise damaged
