@@ -20,7 +20,7 @@ _own_threads: "set[int]" = set()
 
 
 def wrote(path: str) -> bool:
-    """Whether this process opened a file for writing since ``forget`` (absolute path)."""
+    """Whether this process opened a file for writing since ``forget`` (its real path)."""
     return path in _written
 
 
@@ -52,16 +52,20 @@ def hook(event: str, args: "tuple[object, ...]") -> None:
 
 def _opened(path: object, mode: object, flags: int) -> None:
     if flags & _WRITES and not isinstance(path, int):
-        name = os.path.abspath(os.fsdecode(path))  # type: ignore[arg-type]
+        # By where it leads: the path may go through a symlink.
+        name = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
         if len(_written) >= _LIMIT:
             _written.clear()
         _written[name] = None
-        _unshare(name, keep_bytes=not flags & os.O_TRUNC)
+        # os.open tells no mode, and its path may be relative to another directory; what
+        # is made exclusively is not truncated. Only what surely will be may be emptied.
+        emptied = isinstance(mode, str) and flags & os.O_TRUNC and not flags & os.O_EXCL
+        _unshare(name, keep_bytes=not emptied)
 
 
 def _changed(path: object, *_: object) -> None:
     if not isinstance(path, int):
-        _unshare(os.path.abspath(os.fsdecode(path)), keep_bytes=True)  # type: ignore[arg-type]
+        _unshare(os.path.realpath(os.fsdecode(path)), keep_bytes=True)  # type: ignore[arg-type]
 
 
 def _unshare(path: str, *, keep_bytes: bool) -> None:
@@ -79,3 +83,7 @@ _HANDLERS: "dict[str, Callable[..., None]]" = {
     "os.chmod": _changed,
     "os.utime": _changed,
 }
+
+if hasattr(os, "register_at_fork"):
+    # A thread of the child may get the number that a thread of the parent had.
+    os.register_at_fork(after_in_child=_own_threads.clear)

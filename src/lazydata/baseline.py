@@ -13,15 +13,12 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 
 from lazydata.digest import Digest
-from lazydata.errors import FileBusy
-from lazydata.fsutil import create_atomic, fsync_dir, make_dirs, remove, write_atomic
+from lazydata.fsutil import create_atomic, fsync_dir, make_dirs, write_atomic
+from lazydata.lock import Lock
 
 NAME = ".lazydata"
 JOURNAL_DAYS = 90
 _COMPACT_STEP = 256 << 10
-_STALE_SECONDS = 60.0
-_HUNG_SECONDS = 600.0  # a holder that is alive on this host is given longer
-_WAIT_SECONDS = 120.0
 
 
 class Baseline:
@@ -54,6 +51,11 @@ class Baseline:
         """Names this workspace in the store."""
         with open(os.path.join(self.directory, "id"), encoding="ascii") as file:
             return file.read().strip()
+
+    def lock(self) -> Lock:
+        """The manifest's lock; see ``Lock``."""
+        self.prepare()
+        return Lock(os.path.join(self.directory, "lock"))
 
     # Baselines
 
@@ -145,122 +147,6 @@ class Baseline:
             self.prepare()
             _append(self._pushed, b"".join(b"%s\t%s\n" % (_escape(url), d.encode()) for d in new))
 
-    # The manifest's lock
-
-    def lock(self) -> Lock:
-        """The manifest's lock, a context manager; other writers wait."""
-        return Lock(self)
-
-
-class Lock:
-    """The manifest's lock, while the ``with`` block runs.
-
-    ``O_EXCL``, since ``flock`` does nothing on some cluster file systems. The
-    lock names its holder: one whose process is gone on this host is taken at
-    once, one of another host after it has stood for a minute, one whose process
-    lives after ten.
-
-    Raises:
-        FileBusy: it could not be had within two minutes.
-        OSError: the workspace can't be written.
-    """
-
-    def __init__(self, baseline: Baseline) -> None:
-        self._baseline = baseline
-        self._path = os.path.join(baseline.directory, "lock")
-        self._mine = f"{_host()}\t{os.getpid()}\t{_boot_id()}\t{os.urandom(8).hex()}\n".encode()
-
-    def __enter__(self) -> None:
-        self._baseline.prepare()
-        deadline = time.monotonic() + _WAIT_SECONDS
-        pause = 0.001
-        while not self._taken():
-            if _is_stale(self._path):
-                _break(self._path)
-                continue
-            if time.monotonic() > deadline:
-                raise FileBusy(
-                    f"{self._path} is held by another process: {_holder(self._path)}",
-                    hint="wait for it; remove the file if that process is gone",
-                )
-            # Each waiter at its own pace: in step, they would all wake for one lock.
-            time.sleep(pause * (0.5 + os.urandom(1)[0] / 255))
-            pause = min(pause * 1.5, 0.05)
-
-    def __exit__(self, *_: object) -> None:
-        if _read(self._path) == self._mine:
-            remove(self._path)
-
-    def _taken(self) -> bool:
-        try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            return False
-        with open(descriptor, "wb") as file:
-            file.write(self._mine)
-        return True
-
-
-def _is_stale(path: str) -> bool:
-    try:
-        age = time.time() - os.stat(path).st_mtime
-    except FileNotFoundError:
-        return False
-    fields = _read(path).decode("ascii", "replace").split("\t")
-    if len(fields) == 4 and fields[0] == _host():
-        if fields[2] != _boot_id():
-            return True
-        if fields[1].isdigit():
-            return not _is_alive(int(fields[1])) or age > _HUNG_SECONDS
-    return age > _STALE_SECONDS
-
-
-def _break(path: str) -> None:
-    """Take away a stale lock; only one breaker at a time, and it looks again first."""
-    guard = path + ".break"
-    try:
-        os.close(os.open(guard, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    except FileExistsError:
-        try:
-            if time.time() - os.stat(guard).st_mtime > _STALE_SECONDS:
-                remove(guard)
-        except FileNotFoundError:
-            pass
-        time.sleep(0.005)
-        return
-    try:
-        if _is_stale(path):
-            remove(path)
-    finally:
-        remove(guard)
-
-
-def _holder(path: str) -> str:
-    fields = _read(path).decode("ascii", "replace").split("\t")
-    return f"process {fields[1]} on {fields[0]}" if len(fields) == 4 else "unknown"
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _host() -> str:
-    return os.uname().nodename.encode("ascii", "replace").decode().replace("\t", " ")
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return "unknown"
-
 
 def _read(path: str) -> bytes:
     try:
@@ -278,7 +164,9 @@ def _append(path: str, lines: bytes, *, durable: bool = False) -> int:
             file.seek(end - 1)
             if file.read(1) != b"\n":
                 lines = b"\n" + lines
-        file.write(lines)
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[file.write(rest) :]  # a short write, then the error that caused it
         if durable:
             os.fsync(file.fileno())
     if durable and not end:

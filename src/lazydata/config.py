@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lazydata.errors import UsageError
+from lazydata.errors import UsageError, from_os_error
 from lazydata.fsutil import is_network, make_dirs, write_atomic
 
 TYPE_CHECKING = False
@@ -38,6 +38,8 @@ def index_dir() -> str | None:
     # A home directory may be shared by many hosts; inode numbers and clocks are not.
     host = "".join(c if c.isalnum() or c in "-." else "_" for c in os.uname().nodename)
     directory = os.path.join(base, f"index-v1-{host}")
+    if not os.path.isabs(directory):
+        return _private_temp_dir()  # there is no home directory
     there = directory
     while not os.path.exists(there):
         there = os.path.dirname(there)
@@ -50,7 +52,8 @@ def _cache_dir() -> str:
     if sys.platform.startswith("linux"):
         # platformdirs' own rule. Importing it takes as long as all the rest of the
         # first track(), and this is the one directory that track() always needs.
-        cache = os.environ.get("XDG_CACHE_HOME", "").strip() or os.path.expanduser("~/.cache")
+        chosen = os.environ.get("XDG_CACHE_HOME", "").strip()
+        cache = chosen if os.path.isabs(chosen) else os.path.expanduser("~/.cache")
         return os.path.join(cache, "lazydata")
     return _platform("user_cache_dir")
 
@@ -81,7 +84,12 @@ def config_file() -> str:
 def _platform(function: str) -> str:
     import platformdirs
 
-    return str(getattr(platformdirs, function)("lazydata", appauthor=False))
+    try:
+        return str(getattr(platformdirs, function)("lazydata", appauthor=False))
+    except RuntimeError as error:
+        raise UsageError(
+            "this user has no home directory", hint="set LAZYDATA_HOME to a directory to use"
+        ) from error
 
 
 def load() -> dict[str, Any]:
@@ -112,6 +120,8 @@ def _load(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             data = YAML(typ="safe", pure=True).load(file)
+    except OSError as error:
+        raise from_os_error(error, "read", path) from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {error}", hint="mend or remove it") from error
     if data is None:

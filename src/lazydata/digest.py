@@ -17,6 +17,7 @@ from lazydata.stamp import Stamp, is_racy, stamp_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
     from typing import Any
 
 BLOCK = 4 << 20
@@ -142,15 +143,14 @@ def blocks(descriptor: int, size: int) -> Iterator[memoryview]:
         size: about how many bytes will come; it only chooses the way of reading.
     """
     source = io.FileIO(descriptor, closefd=False)
-    if size < _READ_AHEAD_FROM:
-        buffer = memoryview(bytearray(min(BLOCK, size + 1)))
-        while count := source.readinto(buffer):
-            yield buffer[:count]
+    now = memoryview(bytearray(min(BLOCK, size + 1)))
+    reader = _reader() if size >= _READ_AHEAD_FROM else None
+    if reader is None:
+        while count := source.readinto(now):
+            yield now[:count]
         return
-    from concurrent.futures import ThreadPoolExecutor
-
-    now, ahead = memoryview(bytearray(BLOCK)), memoryview(bytearray(BLOCK))
-    with ThreadPoolExecutor(1) as reader:
+    ahead = memoryview(bytearray(BLOCK))
+    with reader:
         count = source.readinto(now)
         while count:
             coming = reader.submit(source.readinto, ahead)
@@ -159,6 +159,18 @@ def blocks(descriptor: int, size: int) -> Iterator[memoryview]:
             finally:
                 count = coming.result()
             now, ahead = ahead, now
+
+
+def _reader() -> ThreadPoolExecutor | None:
+    """A thread to read ahead with; None while the interpreter shuts down."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    reader = ThreadPoolExecutor(1)
+    try:
+        reader.submit(int)
+    except RuntimeError:
+        return None
+    return reader
 
 
 def hash_open(descriptor: int, size: int, algorithm: str, seed: int | None) -> Hasher:

@@ -203,6 +203,9 @@ def from_os_error(error: OSError, doing: str, path: str) -> LazydataError | OSEr
             path=path,
             hint="check its owner and mode (ls -l), and those of its directory",
         )
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        why = "its name is too long" if error.errno == errno.ENAMETOOLONG else "its symlinks loop"
+        return UsageError(f"can't {doing} {path}: {why}", hint="rename it, or remove its item")
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return FileChanged(
             f"can't {doing} {path}: there is a file where a directory should be",

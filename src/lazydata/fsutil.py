@@ -55,9 +55,9 @@ def make_dirs(path: str) -> None:
         fsync_dir(parent)
 
 
-def temp_name(directory: str, hint: str = "") -> str:
+def temp_name(directory: str) -> str:
     """A name in ``directory`` that nobody else uses, on this host or another."""
-    return os.path.join(directory, f".lazydata-{hint}{os.getpid():x}-{os.urandom(8).hex()}.tmp")
+    return os.path.join(directory, f".lazydata-{os.getpid():x}-{os.urandom(8).hex()}.tmp")
 
 
 def replace(source: str, target: str, *, durable: bool = True) -> None:
@@ -125,8 +125,9 @@ def add_name(source: str, target: str) -> bool:
     try:
         os.link(source, target)
     except FileExistsError:
+        fsync_dir(os.path.dirname(target))  # whoever made it may still be about to
         return False
-    except OSError:  # no hardlinks here: two at once may both replace, with the same bytes
+    except OSError:  # no hardlinks here: what comes in this very moment is lost
         if os.path.lexists(target):
             return False
         replace(source, target)
@@ -141,10 +142,12 @@ def keep_mode(model: str, path: str, *, add: int = 0) -> None:
     status = os.stat(model)
     own = os.stat(path)
     if (status.st_uid, status.st_gid) != (own.st_uid, own.st_gid):
-        try:
-            os.chown(path, status.st_uid, status.st_gid)
-        except OSError:
-            pass  # only root gives files away; the new owner is then whoever writes
+        for owner in (status.st_uid, -1):
+            try:
+                os.chown(path, owner, status.st_gid)
+                break
+            except OSError:
+                pass  # only root gives files away; others may still give them to a group
     os.chmod(path, (status.st_mode & 0o7777) | add)
 
 

@@ -111,16 +111,6 @@ class Index:
         rows = self.read(f"SELECT {_FILE} FROM files WHERE path = ?", (path,), _file_row)
         return rows[0] if rows else None
 
-    def files_below(self, directory: str) -> "dict[str, FileRow]":
-        """What is known of every file below a directory, by absolute path."""
-        low = directory.rstrip(os.sep) + os.sep
-        rows = self.read(
-            f"SELECT {_FILE}, path FROM files WHERE path > ? AND path < ?",
-            (low, low + "\U0010ffff"),
-            lambda row: (row[-1], _file_row(row)),
-        )
-        return dict(rows or ())
-
     def paths_of(self, device: int, inode: int) -> "list[str]":
         """Paths that were seen on an inode; some may since have gone elsewhere."""
         rows = self.read(

@@ -26,6 +26,13 @@ def warn(message: str) -> None:
     _logger().warning(message)
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: names in a stranger's manifest may hold control characters."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _logger() -> logging.Logger:
     import logging
 
@@ -33,7 +40,7 @@ def _logger() -> logging.Logger:
         # stderr is looked up at each line: notebooks and tests replace it.
         def emit(self, record: logging.LogRecord) -> None:
             try:
-                sys.stderr.write(f"lazydata: {record.getMessage()}\n")
+                sys.stderr.write(f"lazydata: {printable(record.getMessage())}\n")
                 sys.stderr.flush()
             except (OSError, ValueError):
                 pass  # a closed stderr must not fail the user's program

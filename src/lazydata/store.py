@@ -17,9 +17,10 @@ from collections.abc import Iterator
 
 from lazydata import links
 from lazydata.digest import Digest, Hashed, hash_file
-from lazydata.errors import ObjectCorrupt, ObjectMissing
+from lazydata.errors import FileBusy, ObjectCorrupt, ObjectMissing
 from lazydata.fsutil import (
     add_name,
+    fsync_dir,
     fsync_file,
     is_inside,
     make_dirs,
@@ -38,8 +39,11 @@ if TYPE_CHECKING:
 TRUST_NS = 30 * 86400 * 1_000_000_000
 
 
-class MovedError(Exception):
+class MovedError(FileBusy):
     """The file is no longer what was hashed; look again."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} was changed just now", hint="run it again")
 
 
 class Store:
@@ -134,24 +138,24 @@ class Store:
     def register(self, workspace_id: str, root: str) -> None:
         """Name a workspace whose objects are to be kept, before the first one arrives."""
         path = os.path.join(self.directory, "workspaces", workspace_id)
-        line = os.fsencode(root) + b"\n"
+        line, known = os.fsencode(root), b""
         try:
             with open(path, "rb") as file:
-                if file.read() == line:
-                    return
+                known = file.read()
         except FileNotFoundError:
-            pass
-        make_dirs(os.path.dirname(path))
-        write_atomic(path, line)
+            make_dirs(os.path.dirname(path))
+        # A copy of a workspace has the same id; both need their objects.
+        if line not in known.split(b"\n"):
+            write_atomic(path, known + line + b"\n")
 
-    def adopt(self, path: str, hashed: Hashed, index: Index, *, output: bool = False) -> Stamp:
+    def adopt(self, path: str, hashed: Hashed, index: Index, *, link: bool = True) -> Stamp:
         """Take in a file of the workspace that was just hashed.
 
         Args:
             path: of the file; it may become a protected hardlink of the object.
             hashed: what reading it gave, a moment ago.
             index: keeps the stamps of what is linked up to date.
-            output: the file will be written again, so it is never hardlinked.
+            link: False where the file will be written again, so it is not hardlinked.
 
         Returns:
             The file's stamp afterwards: linking moves the ctime.
@@ -161,15 +165,18 @@ class Store:
             OSError: no space, or no right to write.
         """
         final = self.path_of(hashed.digest)
-        if os.path.exists(final) or self._take_back(hashed.digest, final):
-            if os.path.getsize(final) == hashed.stamp.size:
-                _same(path, hashed.stamp)
-                return hashed.stamp
-            self._damaged(hashed.digest, final, hash_file(final).digest)
-        mode = os.stat(path).st_mode & 0o7777
-        temp = self._temp()
         try:
-            how = self._place(path, temp, hashed, output=output)
+            self.check(hashed.digest, index)
+        except (ObjectMissing, ObjectCorrupt):
+            pass  # a damaged one lies in the trash now
+        else:
+            _same(path, hashed.stamp)
+            fsync_dir(os.path.dirname(final))  # whoever stored it may still be about to
+            return hashed.stamp
+        mode = os.stat(path).st_mode & 0o7777
+        how, temp = "", self._temp()
+        try:
+            how = self._place(path, temp, hashed, link=link)
             _same(path, hashed.stamp)
             # A write within the clock's grain leaves no trace in the stamp.
             if how != "copy" and hashed.racy:
@@ -181,14 +188,10 @@ class Store:
                 os.chmod(temp, os.stat(temp).st_mode & mode | 0o400)
             fsync_file(temp)
             self._name(temp, final)
-        except BaseException:
-            if os.path.lexists(temp):
-                remove(temp)
-                os.chmod(path, mode)  # a hardlink had taken the write permission
-            raise
-        if os.path.lexists(temp):  # somebody else stored the same bytes just now
+        finally:
             remove(temp)
-            os.chmod(path, mode)
+            if how == "hardlink" and not _is_same_file(path, final):
+                os.chmod(path, mode)  # it shares nothing after all
         after = _same(path, hashed.stamp)
         index.restamp(hashed.stamp, after)
         # Our own link moved the ctime, and nothing else can have: the mtime stands.
@@ -201,18 +204,21 @@ class Store:
         """A place to put the bytes of an object; they are verified when the block ends."""
         return Incoming(self, digest)
 
-    def _place(self, path: str, temp: str, hashed: Hashed, *, output: bool) -> str:
+    def _place(self, path: str, temp: str, hashed: Hashed, *, link: bool) -> str:
         """Make ``temp`` of the bytes of ``path``, in the cheapest way that is allowed."""
         if self._link in ("auto", "reflink") and links.reflink(path, temp):
             return "reflink"
         wanted = self._link == "hardlink"
-        if (wanted or self._link == "auto") and not output:
+        if (wanted or self._link == "auto") and link:
             # A second name that we did not make would become read-only with it, and a
             # file that its owner protected must not become writable when it is unshared.
             status = os.stat(path)
             ours = status.st_nlink == 1 and status.st_mode & 0o200
             if ours and links.may_share(path, forced=wanted) and links.hardlink(path, temp):
-                return "hardlink"
+                if not links.has_writer(temp):
+                    return "hardlink"
+                remove(temp)  # somebody opened it before it was protected
+                os.chmod(path, status.st_mode & 0o7777)
         copied = links.copy(path, temp, algorithm=hashed.digest.algorithm)
         if copied.digest != hashed.digest:
             raise MovedError(path)
@@ -235,7 +241,7 @@ class Store:
     # Giving out
 
     def materialise(
-        self, digest: Digest, directory: str, index: Index, *, output: bool = False
+        self, digest: Digest, directory: str, index: Index, *, like: str | None = None
     ) -> tuple[str, bytes]:
         """Put an object's bytes into a new temp file in a directory of the workspace.
 
@@ -243,7 +249,8 @@ class Store:
             digest: of an object that is here.
             directory: where the temp file goes; it must exist.
             index: knows when the object was last hashed.
-            output: the file will be written, so it is never hardlinked.
+            like: the file that it will replace, whose mode it is to have: an object
+                that others may read, or not execute, is then copied.
 
         Returns:
             Path of the temp file, flushed and ready to be moved into its place, and
@@ -261,7 +268,7 @@ class Store:
                 if self._link in ("auto", "reflink") and links.reflink(path, temp):
                     fsync_file(temp)
                     return temp, fingerprint
-                if not output and self._may_share(path):
+                if self._may_share(path, like):
                     before = stamp_of(path)
                     if links.hardlink(path, temp):
                         index.restamp(before, stamp_of(path))
@@ -276,10 +283,11 @@ class Store:
             raise
         return temp, copied.fingerprint
 
-    def _may_share(self, path: str) -> bool:
-        if self._link == "reflink":
+    def _may_share(self, path: str, like: str | None) -> bool:
+        if self._link not in ("auto", "hardlink") or not is_inside(path, self.directory):
             return False
-        if not is_inside(path, self.directory):
+        mode = os.stat(like).st_mode if like and os.path.exists(like) else os.stat(path).st_mode
+        if (mode ^ os.stat(path).st_mode) & 0o555:
             return False
         return links.may_share(path, forced=self._link == "hardlink")
 
@@ -297,14 +305,14 @@ class Store:
             return error  # a store of lazydata 1.x is only read
         trash = os.path.join(self.directory, "trash", str(time.time_ns()))
         aside = os.path.join(trash, f"damaged-{digest.hex}")
-        make_dirs(trash)
         try:
+            make_dirs(trash)
             replace(path, aside)
-        except FileNotFoundError:
-            return error  # somebody else was faster
-        write_atomic(aside + ".why", f"It was stored as {digest}, and is {actual}.\n".encode())
-        with self.incoming(actual) as temp:
-            links.copy(aside, str(temp), algorithm=actual.algorithm)
+            write_atomic(aside + ".why", f"It was stored as {digest}, and is {actual}.\n".encode())
+            with self.incoming(actual) as temp:
+                links.copy(aside, str(temp), algorithm=actual.algorithm)
+        except OSError:
+            pass  # somebody else was faster, or the store can't be written: it stays damaged
         return error
 
     def _take_back(self, digest: Digest, path: str) -> bool:
@@ -315,8 +323,8 @@ class Store:
                 try:
                     make_dirs(os.path.dirname(path))
                     replace(aside, path)
-                except FileNotFoundError:
-                    pass  # taken back by somebody else, or unlinked
+                except OSError:
+                    pass  # taken back by somebody else, or a store that is only read
                 return os.path.exists(path)
         return False
 
@@ -364,6 +372,13 @@ def _same(path: str, before: Stamp) -> Stamp:
     if now[:4] != before[:4]:
         raise MovedError(path)
     return now
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
 
 
 def _names(directory: str) -> list[str]:

@@ -56,12 +56,17 @@ def track(
     """
     script = usage
     if script is None:
-        frame = sys._getframe(1)
+        try:
+            frame = sys._getframe(1)
+        except ValueError:  # called by the interpreter itself, as atexit does
+            frame = sys._getframe()
         script = frame.f_code.co_filename
         if script[:1] == "<" or "ipykernel_" in script:
             script = _notebook(frame)
     name = os.fspath(path)
-    hit = _memo.get((name, script)) or _memo.get((name, script, os.getcwd()))
+    hit = _memo.get((name, script))
+    if hit is None and not os.path.isabs(name):
+        hit = _memo.get((name, script, os.getcwd()))
     if hit is not None and not output:
         file, manifest, listed = hit
         try:
@@ -85,12 +90,12 @@ def _settle(
     with audit.OwnWork():
         from lazydata.fsutil import is_network
         from lazydata.links import has_writer
-        from lazydata.workspace import Workspace
+        from lazydata.workspace import Workspace, absolute
         from lazydata.workspace.settle import settle
 
-        absolute = _absolute(os.fsdecode(name))
-        workspace = Workspace.above(absolute)
-        place = workspace.place(absolute)
+        path = absolute(os.fsdecode(name))
+        workspace = Workspace.above(path)
+        place = workspace.place(path)
         seen_ns = time.time_ns()
         manifest = stamp_of(workspace.file)
         with workspace.index() as index:
@@ -99,11 +104,12 @@ def _settle(
                 place,
                 index,
                 script=_usage(script, workspace.root, is_label),
-                output=output or audit.wrote(absolute) or audit.wrote(place.real),
+                output=output or audit.wrote(place.real),
+                link=not output,
                 on_change=on_change,
             )
-        audit.forget(absolute)
-        audit.forget(place.real)
+        if settled.is_listed:
+            audit.forget(place.real)
         status = os.stat(place.real)
         if (
             settled.stamp == stamp_from(status)
@@ -116,14 +122,6 @@ def _settle(
                 _memo.clear()
             key = (name, script) if os.path.isabs(name) else (name, script, os.getcwd())
             _memo[key] = (settled.stamp, workspace.file, manifest)
-
-
-def _absolute(name: str) -> str:
-    """Where ``open`` would look; ``..`` after a symlink is where the link leads."""
-    if ".." in name.split(os.sep):
-        directory, base = os.path.split(name)
-        return os.path.join(os.path.realpath(directory), base)
-    return os.path.abspath(name)
 
 
 def _usage(script: str, root: str, is_label: bool) -> "str | None":

@@ -94,13 +94,13 @@ def init(
 @app.command()
 def track(paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files.")]) -> None:
     """Record files as track() does, without running any code."""
+    from lazydata.workspace import absolute
     from lazydata.workspace.settle import settle
 
-    for path in paths:
-        absolute = os.path.abspath(path)
-        workspace = Workspace.above(absolute)
+    for path in map(absolute, paths):
+        workspace = Workspace.above(path)
         with workspace.index() as index:
-            settle(workspace, workspace.place(absolute), index, on_change="version")
+            settle(workspace, workspace.place(path), index, on_change="version")
 
 
 @app.command()

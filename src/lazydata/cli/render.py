@@ -12,6 +12,7 @@ from typing import Any
 
 from lazydata.errors import LazydataError, TransferIncomplete
 from lazydata.manifest import Entry, RemoteSpec
+from lazydata.messages import printable
 
 
 def status(root: str, rows: Sequence[Any], *, json: bool) -> None:
@@ -21,7 +22,7 @@ def status(root: str, rows: Sequence[Any], *, json: bool) -> None:
         return
     for row in rows:
         if row.state != "ok":
-            print(f"{row.state:<14}  {row.path}")
+            print(f"{row.state:<14}  {printable(row.path)}")
     counts = Counter(row.state for row in rows)
     parts = [f"{count} {state}" for state, count in counts.most_common()]
     unpushed = sum(row.stored and not row.pushed for row in rows)
@@ -54,7 +55,8 @@ def listing(root: str, entries: Sequence[Entry], *, json: bool, versions: bool) 
     for entry, version, latest in rows:
         mark = "*" if versions and latest else " "
         used = f"  ({', '.join(version.usage)})" if version.usage else ""
-        print(f"{version.digest.hex[:12]} {mark} {size(version.size):>9}  {entry.path}{used}")
+        line = f"{version.digest.hex[:12]} {mark} {size(version.size):>9}  {entry.path}{used}"
+        print(printable(line))
 
 
 def remotes(specs: Sequence[RemoteSpec], *, json: bool) -> None:
@@ -126,10 +128,10 @@ def error(failure: LazydataError, *, json: bool) -> None:
         print(jsonlib.dumps({**report, **({"left": left} if left else {})}), file=sys.stderr)
         return
     for line in left:
-        print(f"error: {line}", file=sys.stderr)
-    print(f"error: {failure.message}", file=sys.stderr)
+        print(f"error: {printable(line)}", file=sys.stderr)
+    print(f"error: {printable(failure.message)}", file=sys.stderr)
     if failure.hint:
-        print(f"hint: {failure.hint}", file=sys.stderr)
+        print(f"hint: {printable(failure.hint)}", file=sys.stderr)
 
 
 def raw(file: str) -> None:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Edit = Callable[[str, View], tuple[str, Entry | None]]
 
 
+_RESERVED = frozenset({".git", MEMORY})
+
+
 class Place:
     """One path of a workspace.
 
@@ -113,8 +116,8 @@ class Workspace:
                 f"{path} is a tracked directory, and this lazydata handles files only",
                 hint="upgrade lazydata",
             )
-        absolute = os.path.join(self.root, path)
-        name = os.path.relpath(absolute, self.root).replace(os.sep, "/")
+        joined = os.path.join(self.root, path)
+        name = os.path.relpath(joined, self.root).replace(os.sep, "/")
         if name == "." or name == ".." or name.startswith("../"):
             raise PathOutside(
                 f"{path} is outside the workspace {self.root}",
@@ -122,8 +125,14 @@ class Workspace:
             )
         if name == NAME or name.split("/", 1)[0] == MEMORY:
             raise UsageError(f"{name} belongs to lazydata itself")
-        real = os.path.realpath(absolute)
+        real = os.path.realpath(joined)
         root = os.path.realpath(self.root)
+        # A cloned symlink must not lead to where files are code, or lazydata's memory.
+        if not _RESERVED.isdisjoint(os.path.relpath(real, root).casefold().split(os.sep)):
+            raise PathOutside(
+                f"{name} leads to {real}, which is not a place for data",
+                hint="remove the symlink, or the item in lazydata.yml",
+            )
         if not fsutil.is_inside(real, root):
             allowed = config.load().get("allow") or ()
             if not any(fsutil.is_inside(real, os.path.realpath(top)) for top in allowed):
@@ -229,6 +238,14 @@ class Workspace:
         directory = self.baseline.directory
         target = os.path.dirname(os.path.realpath(self.file))
         return directory if os.stat(directory).st_dev == os.stat(target).st_dev else None
+
+
+def absolute(path: str) -> str:
+    """Where ``open`` would look; ``..`` after a symlink is where the link leads."""
+    if ".." in path.split(os.sep):
+        directory, base = os.path.split(path)
+        return os.path.join(os.path.realpath(directory), base)
+    return os.path.abspath(path)
 
 
 def init(directory: str) -> tuple[str, bool]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat as modes
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from lazydata import fsutil
 from lazydata.digest import Digest, Hashed, fingerprint_file, hash_file
 from lazydata.errors import FileChanged, UsageError, from_os_error
 from lazydata.index import FileRow, Index
+from lazydata.links import has_writer
 from lazydata.stamp import Stamp, is_racy, stamp_from
 
 
@@ -45,14 +46,14 @@ def stat(path: str) -> os.stat_result | None:
     return status
 
 
-def look(path: str, index: Index, versions: Collection[Digest] = ()) -> Hashed | None:
+def look(path: str, index: Index, versions: Sequence[Digest] = ()) -> Hashed | None:
     """What a file holds: remembered, or told by its fingerprint, or hashed.
 
     Args:
         path: absolute, symlinks resolved.
         index: remembers what is learnt.
-        versions: digests that it may turn out to be; where one of them is not
-            BLAKE3, the file is compared under that algorithm too.
+        versions: digests that it may turn out to be, the latest one last; where one of
+            them is not BLAKE3, the file is compared under that algorithm too.
 
     Returns:
         What it holds, under the stamp that it has now; None if it is missing.
@@ -65,20 +66,27 @@ def look(path: str, index: Index, versions: Collection[Digest] = ()) -> Hashed |
     if status is None:
         return None
     try:
-        found = _known(path, stamp_from(status), index) or _hash(path, index, "blake3")
-        if found.digest in versions:
-            return found
-        for algorithm in sorted({d.algorithm for d in versions} - {found.digest.algorithm}):
-            other = _hash(path, index, algorithm)
-            if other.digest in versions:
-                return other
-        if found.digest.algorithm != "blake3":
-            found = _hash(path, index, "blake3")
+        return _digest(path, stamp_from(status), index, list(versions))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise from_os_error(error, "read", path) from error
-    return found
+
+
+def _digest(path: str, stamp: Stamp, index: Index, versions: list[Digest]) -> Hashed:
+    latest = versions[-1] if versions else None
+    known = _known(path, stamp, index)
+    if known is not None and known.digest == latest:
+        return known
+    found = {known.digest.algorithm: known} if known is not None else {}
+    # The latest version's algorithm first: one file may be listed under two.
+    for algorithm in dict.fromkeys([*(v.algorithm for v in reversed(versions)), "blake3"]):
+        if algorithm not in found:
+            found[algorithm] = _hash(path, index, algorithm)
+        if found[algorithm].digest == latest:
+            return found[algorithm]
+    listed = [hashed for hashed in found.values() if hashed.digest in versions]
+    return listed[0] if listed else found["blake3"]
 
 
 def remember(path: str, hashed: Hashed, stamp: Stamp, index: Index) -> None:
@@ -99,12 +107,14 @@ def _known(path: str, stamp: Stamp, index: Index) -> Hashed | None:
     fingerprint, stamp, seen_ns = fingerprint_file(path, index.seed)
     if fingerprint != row.fingerprint:
         return None
-    racy = is_racy(stamp, seen_ns)
+    # Who has the file mapped may write to it without moving the stamp.
+    racy = is_racy(stamp, seen_ns) or has_writer(path)
     index.put_files([(path, FileRow(stamp, racy, digest, fingerprint, row.hashed_ns))])
     return Hashed(digest, fingerprint, stamp, row.hashed_ns, racy)
 
 
 def _hash(path: str, index: Index, algorithm: str) -> Hashed:
     hashed = hash_file(path, algorithm=algorithm, seed=index.seed)
+    hashed.racy = hashed.racy or has_writer(path)
     remember(path, hashed, hashed.stamp, index)
     return hashed

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 
 from lazydata import fsutil, links
-from lazydata.digest import Hashed
+from lazydata.digest import Hashed, hash_file
 from lazydata.errors import FileBusy, FileChanged, LazydataError, ObjectCorrupt, ObjectMissing
 from lazydata.index import Index
 from lazydata.manifest import Version
 from lazydata.messages import warn
-from lazydata.stamp import stamp_of
+from lazydata.stamp import Stamp, stamp_of
 from lazydata.workspace import Workspace
-from lazydata.workspace.look import look, stat
+from lazydata.workspace.look import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,27 +61,55 @@ def put_in_place(
         fsutil.keep_mode(real, temp, add=0o200)
         arriving = stamp_of(temp)
     aside = fsutil.temp_name(os.path.dirname(real))
+    before = stamp_of(real)
     try:
         os.link(real, aside)
+        linked = True
     except OSError:
         os.replace(real, aside)  # no hardlinks here: a moment without the file
-    fsutil.replace(temp, real)
-    index.restamp(arriving, stamp_of(real))
-    before = stamp_of(aside)
-    if before[:4] != expected.stamp[:4]:
-        left = look(aside, index)
-        if left is not None and left.digest != expected.digest:
-            workspace.store.adopt(aside, left, index, output=True)
-            workspace.baseline.displaced(name, left.digest)
+        linked = False
+    try:
+        fsutil.replace(temp, real)
+    except BaseException:
+        if linked:
             fsutil.remove(aside)
-            raise FileChanged(
-                f"{name} was written to while it was updated; what was written is stored",
-                hint=f"`lazydata restore {name} --version {left.digest.hex[:12]}` gets it",
-            )
+        else:
+            warn(f"{name} is to be put back from {aside}, where its bytes are")
+            fsutil.add_name(aside, real)
+        raise
+    index.restamp(arriving, stamp_of(real))
+    if links.has_writer(aside):
+        os.replace(aside, real)
+        refuse_if_open(real, name)
+        raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
+    try:
+        left = _written(aside, before, expected, index)
+        if left is not None:
+            workspace.store.adopt(aside, left, index, link=False)
+            workspace.baseline.displaced(name, left.digest)
+    except BaseException:
+        warn(f"what {name} held until now is kept in {aside}")
+        raise
+    leaving = stamp_of(aside)
     fsutil.remove(aside)
+    if left is not None:
+        raise FileChanged(
+            f"{name} was written to while it was replaced; what was written is stored",
+            hint=f"`lazydata restore {name} --version {left.digest.hex[:12]}` gets it",
+        )
     path = workspace.store.path_of(expected.digest)
     if os.path.exists(path):
-        index.restamp(before, stamp_of(path))
+        index.restamp(leaving, stamp_of(path))
+
+
+def _written(aside: str, before: Stamp, expected: Hashed, index: Index) -> Hashed | None:
+    """What was written to a file since it was looked at, if anything was."""
+    if not expected.racy and before == expected.stamp and stamp_of(aside)[:4] == before[:4]:
+        return None
+    left = hash_file(aside, algorithm=expected.digest.algorithm, seed=index.seed)
+    if left.digest == expected.digest:
+        return None
+    return hash_file(aside, seed=index.seed)
 
 
 def sound(

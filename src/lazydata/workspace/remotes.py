@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Collection, Mapping
 
 from lazydata import config, manifest
-from lazydata.baseline import Lock
 from lazydata.claimed import IndexedMemory
 from lazydata.digest import Digest
 from lazydata.errors import LazydataError, UsageError
@@ -73,7 +72,7 @@ def add_remote(
         run(probe)
     if name in known and known[name].options == options:
         return spec
-    with Lock(workspace.baseline):
+    with workspace.baseline.lock():
         workspace.edit(
             index,
             "",
@@ -89,7 +88,7 @@ def remove_remote(workspace: Workspace, index: Index, name: str) -> None:
         UsageError: there is none of that name.
     """
     named(workspace, index, name)
-    with Lock(workspace.baseline):
+    with workspace.baseline.lock():
         workspace.edit(
             index,
             "",

@@ -44,7 +44,7 @@ def _tracked_literals(path: str) -> list[str]:
     for source in _sources(path):
         try:
             tree = ast.parse(source)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
             continue
         names = {"track"}
         for node in ast.walk(tree):
@@ -72,7 +72,7 @@ def _sources(path: str) -> list[str]:
         if not path.endswith(".ipynb"):
             return [data.decode("utf-8")]
         cells = [c["source"] for c in json.loads(data)["cells"] if c["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, RecursionError):
         return []
     texts = ["".join(cell) if isinstance(cell, list) else str(cell) for cell in cells]
     return [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from lazydata import fsutil, manifest
-from lazydata.baseline import Lock
 from lazydata.digest import Digest, Hashed
 from lazydata.errors import (
     FileBusy,
@@ -17,7 +16,7 @@ from lazydata.errors import (
     from_os_error,
 )
 from lazydata.index import Index
-from lazydata.manifest import Entry, Version
+from lazydata.manifest import Entry, Version, paths
 from lazydata.messages import say, warn
 from lazydata.reconcile import RECORDS, REPLACES, Action, reconcile
 from lazydata.stamp import Stamp, stamp_from, stamp_of
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 NEW = "new"
-# The bytes that leave the workspace must be in the store first.
-DISPLACES = (Action.UPDATE, Action.DISPLACE)
 ON_CHANGE = ("version", "warn", "error")
 _ATTEMPTS = 6
 
@@ -46,12 +43,21 @@ class Settled:
         action: what was done, as in ``reconcile.Action``, or ``new``.
         digest: what the file holds now; None where it is missing.
         stamp: under which it is known to hold that; None where a stamp proves nothing yet.
+        is_listed: whether that is the latest version in the manifest now.
     """
 
-    __slots__ = ("action", "digest", "stamp")
+    __slots__ = ("action", "digest", "is_listed", "stamp")
 
-    def __init__(self, action: str, digest: Digest | None, stamp: Stamp | None = None) -> None:
+    def __init__(
+        self,
+        action: str,
+        digest: Digest | None,
+        stamp: Stamp | None = None,
+        *,
+        is_listed: bool = True,
+    ) -> None:
         self.action, self.digest, self.stamp = action, digest, stamp
+        self.is_listed = is_listed
 
     @classmethod
     def at(cls, action: str, found: Hashed | None) -> Settled:
@@ -69,7 +75,8 @@ class Settling:
         place: of the path.
         index: open for as long as this works.
         script: to be recorded as usage; None for none.
-        output: whether this process made the file.
+        output: whether this process made the file, so that it is the newest there is.
+        link: False where the file will be written again, so it is not hardlinked.
         on_change: what the caller wants, or None for what environment and manifest say.
         only: actions that may be carried out; all others leave the file alone.
     """
@@ -82,11 +89,12 @@ class Settling:
         *,
         script: str | None = None,
         output: bool = False,
+        link: bool = True,
         on_change: str | None = None,
         only: frozenset[str] | None = None,
     ) -> None:
         self._workspace, self._place, self._index = workspace, place, index
-        self._script, self._output, self._only = script, output, only
+        self._script, self._output, self._link, self._only = script, output, link, only
         self._on_change = on_change or os.environ.get("LAZYDATA_ON_CHANGE") or None
         if self._on_change not in (None, *ON_CHANGE):
             raise UsageError(
@@ -105,7 +113,7 @@ class Settling:
             for _ in range(_ATTEMPTS):
                 action, found, entry = self._decide()
                 if self._only is not None and action not in self._only:
-                    return Settled(action, found.digest if found else None)
+                    return Settled(action, found.digest if found else None, is_listed=False)
                 if action == Action.NOTHING and not self._lacks_usage(entry):
                     return Settled.at(action, found)
                 if action in RECORDS or action == NEW:
@@ -142,7 +150,7 @@ class Settling:
         else:
             found = look(real, self._index, versions)
         if entry is None:
-            self._outside_directories()
+            self._check_new_name()
             if found is None:
                 raise NotTracked(
                     f"{name} is not there, and lazydata.yml does not list it",
@@ -165,8 +173,11 @@ class Settling:
             )
         return action, found, entry
 
-    def _outside_directories(self) -> None:
-        """No entry is ever added inside a tracked directory."""
+    def _check_new_name(self) -> None:
+        """Refuse what the manifest can't list, before anything is stored."""
+        wrong = paths.problem(self._place.name)
+        if wrong is not None:
+            raise UsageError(wrong[0], hint=wrong[1])
         parent = self._place.name
         while "/" in parent:
             parent = parent.rpartition("/")[0]
@@ -203,7 +214,7 @@ class Settling:
                 f"`lazydata restore {name}` gets the listed version back",
             )
         warn(message)
-        return Settled(action, found.digest)
+        return Settled(action, found.digest, is_listed=False)
 
     # Doing
 
@@ -211,14 +222,14 @@ class Settling:
         """All that takes long, before the lock: store the file, fetch and copy the object."""
         workspace, name, real = self._workspace, self._place.name, self._place.real
         store = workspace.store
-        if action in (*RECORDS, *DISPLACES, NEW, Action.SETTLE):
-            assert found is not None
+        # Bytes that are recorded, or leave the workspace, must be in the store first.
+        if found is not None and action != Action.NOTHING:
             try:
                 doing, where = f"record {name} in", workspace.baseline.directory
                 workspace.baseline.prepare()
                 doing, where = f"store {name} in", store.directory
                 store.register(workspace.baseline.id, workspace.root)
-                after = store.adopt(real, found, self._index, output=self._output)
+                after = store.adopt(real, found, self._index, link=self._link)
                 found.stamp = after
                 remember(real, found, after, self._index)
             except OSError as error:
@@ -228,8 +239,10 @@ class Settling:
         if action in REPLACES:
             assert entry is not None
             latest = entry.latest.digest
-            if self._temp is not None and self._temp[2] == latest:
-                return
+            if self._temp is not None:
+                if self._temp[2] == latest:
+                    return
+                fsutil.remove(self._temp[0])
             directory = os.path.dirname(real)
             fsutil.make_dirs(directory)
             if action == Action.RESTORE and store.has(latest):
@@ -239,7 +252,7 @@ class Settling:
                 self._index,
                 name,
                 entry.latest,
-                lambda: store.materialise(latest, directory, self._index),
+                lambda: store.materialise(latest, directory, self._index, like=real),
             )
             self._temp = temp, fingerprint, latest
 
@@ -248,7 +261,7 @@ class Settling:
         name = self._place.name
         quiet = action in (Action.NOTHING, Action.SETTLE)
         try:
-            with Lock(self._workspace.baseline):
+            with self._workspace.baseline.lock():
                 again, now, entry_now = self._decide(found)
                 same = (now.digest if now else None) == (found.digest if found else None)
                 latest = entry_now.latest.digest if entry_now else None
@@ -339,6 +352,7 @@ def settle(
     *,
     script: str | None = None,
     output: bool = False,
+    link: bool = True,
     on_change: str | None = None,
     only: frozenset[str] | None = None,
 ) -> Settled:
@@ -349,6 +363,7 @@ def settle(
         index,
         script=script,
         output=output,
+        link=link,
         on_change=on_change,
         only=only,
     ).run()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lazydata import config, transfer
-from lazydata.baseline import Lock
 from lazydata.claimed import IndexedMemory
 from lazydata.digest import Digest
 from lazydata.errors import (
@@ -147,7 +146,7 @@ def _remember_pushed(workspace: Workspace, url: str, digests: Iterable[Digest]) 
     if not digests:
         return
     try:
-        with Lock(workspace.baseline):
+        with workspace.baseline.lock():
             workspace.baseline.add_pushed(url, digests)
     except OSError:
         pass  # a read-only workspace: `status` will not know, and that is all
@@ -165,13 +164,13 @@ def pull(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Pulled
     entries = list(entries)
     store = workspace.store
     lacking: dict[str, Version] = {}
-    left: list[str] = []
+    left: dict[str, str] = {}
     for entry in entries:
         try:
             real = workspace.place(entry.path).real
             found = look(real, index, [v.digest for v in entry.versions])
         except (FileBusy, FileChanged, FileDenied, UsageError) as error:
-            left.append(f"{entry.path}: {error}")
+            left[entry.path] = str(error)
             continue
         if (found is None or found.digest != entry.latest.digest) and not store.has(
             entry.latest.digest
@@ -180,21 +179,20 @@ def pull(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Pulled
     failed = _fetch(workspace, index, lacking) if lacking else {}
     done = []
     for entry in entries:
-        if any(line.startswith(f"{entry.path}: ") for line in left):
-            continue
         if entry.path in failed:
-            left.append(f"{entry.path}: {failed[entry.path]}")
+            left[entry.path] = str(failed[entry.path])
+        if entry.path in left:
             continue
         try:
             settled = settle(workspace, workspace.place(entry.path), index, only=_PULLS)
         except LazydataError as error:
-            left.append(f"{entry.path}: {error}")
+            left[entry.path] = str(error)
             continue
         if settled.action in REPLACES:
             done.append(entry.path)
         elif settled.action not in _PULLS:
-            left.append(f"{entry.path}: changed here and not recorded, left alone")
-    return Pulled(done, left)
+            left[entry.path] = "changed here and not recorded, left alone"
+    return Pulled(done, [f"{path}: {why}" for path, why in left.items()])
 
 
 def download(workspace: Workspace, index: Index, wanted: Mapping[str, Version]) -> None:
@@ -220,8 +218,11 @@ def _fetch(
     store = workspace.store
     for path in wanted:
         say(f"Downloading stored file {path} ...")
-    workspace.baseline.prepare()
-    store.register(workspace.baseline.id, workspace.root)
+    try:
+        workspace.baseline.prepare()
+        store.register(workspace.baseline.id, workspace.root)
+    except OSError as error:
+        raise from_os_error(error, "write", workspace.baseline.directory) from error
     done = transfer.pull(
         [partial(open_repository, spec, memory) for spec in remotes],
         {version.digest for version in wanted.values()},
@@ -231,23 +232,22 @@ def _fetch(
         _remember_pushed(workspace, url, [d for d, by in done.fetched.items() if by == url])
     failed: dict[str, LazydataError] = {}
     for path, version in wanted.items():
-        error = done.failed.get(version.digest)
-        if error is None or (version.source_url and _from_source(workspace, path, version)):
+        why = done.failed.get(version.digest)
+        if why is None or (version.source_url and _from_source(workspace, path, version)):
             continue
-        if isinstance(error, RemoteObjectMissing):
-            error = ObjectMissing(
+        if isinstance(why, RemoteObjectMissing):
+            why = ObjectMissing(
                 f"{path} ({version.digest}) is neither here nor on a remote",
                 hint="whoever recorded it has to run `lazydata push`"
                 if remotes
                 else "there is no remote to ask; `lazydata add-remote URL` adds one",
             )
-        failed[path] = error
+        failed[path] = why
     return failed
 
 
 def _from_source(workspace: Workspace, path: str, version: Version) -> bool:
     """The last resort of lazydata 1.x: a URL that the manifest names; its hash must fit."""
-    import shutil
     import urllib.request
 
     url = version.source_url or ""
@@ -259,7 +259,10 @@ def _from_source(workspace: Workspace, path: str, version: Version) -> bool:
             urllib.request.urlopen(url, timeout=60) as response,
             open(temp, "wb") as file,
         ):
-            shutil.copyfileobj(response, file, 1 << 20)
+            # One byte more than it may have shows that it is something else.
+            left = 1 + (version.size if version.size is not None else 1 << 40)
+            while left and (block := response.read(min(left, 1 << 20))):
+                left -= file.write(block)
     except (OSError, ValueError, LazydataError) as error:
         warn(f"{path} could not be had from its source_url: {error}")
         return False

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from lazydata.digest import Digest
-from lazydata.errors import FileChanged, PathOutside, UsageError
+from lazydata.errors import FileChanged, FileDenied, UsageError
 from lazydata.index import Index
 from lazydata.manifest import Entry
+from lazydata.messages import warn
 from lazydata.reconcile import RECORDS, reconcile
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import look
@@ -43,10 +43,7 @@ class FileStatus(NamedTuple):
 
 def status(workspace: Workspace, entries: Iterable[Entry], index: Index) -> list[FileStatus]:
     """Look at each entry; unchanged files are told by their stamp alone.
-
-    Raises:
-        PathOutside: an entry leads out of the workspace through a symlink.
-        FileDenied: a file whose stamp moved can't be read.
+    One that can't be looked at is ``modified``, with a warning.
     """
     baselines = workspace.baseline.all()
     pushed = workspace.baseline.pushed(
@@ -63,7 +60,7 @@ def status(workspace: Workspace, entries: Iterable[Entry], index: Index) -> list
                 entry.kind,
                 latest.digest,
                 latest.size,
-                os.path.exists(store.path_of(latest.digest)),
+                store.has(latest.digest),
                 latest.digest in pushed,
             )
         )
@@ -74,10 +71,9 @@ def _state(workspace: Workspace, entry: Entry, baseline: Digest | None, index: I
     versions = [version.digest for version in entry.versions]
     try:
         found = look(workspace.place(entry.path).real, index, versions)
-    except (FileChanged, UsageError) as error:
-        if isinstance(error, PathOutside):
-            raise
-        return "modified"  # a directory, a device: certainly not the listed file
+    except (FileChanged, FileDenied, UsageError) as error:
+        warn(str(error))
+        return "modified"  # certainly not the listed file, as far as this user can tell
     if found is None:
         return "not-downloaded" if baseline is None else "missing"
     if found.digest == entry.latest.digest:

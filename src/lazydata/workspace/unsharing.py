@@ -31,7 +31,7 @@ def unshare_object(path: str, status: os.stat_result, *, keep_bytes: bool = True
         if shared is None:
             return False
         before = stamp_of(shared)
-        links.unshare(path, keep_bytes=keep_bytes)
+        links.unshare(path, status, keep_bytes=keep_bytes)
         index.restamp(before, stamp_of(shared))
     return True
 
@@ -49,9 +49,12 @@ def _object_of(path: str, status: os.stat_result, store: Store, index: Index) ->
     if digest is not None and _is_same(store.path_of(digest), status):
         return store.path_of(digest)
     # Moved, or tracked no more, and the index is lost: its bytes tell its name.
-    if not status.st_mode & 0o222 and os.path.isdir(store.directory):
-        named = store.path_of(hash_file(path).digest)
-        return named if _is_same(named, status) else None
+    if not status.st_mode & 0o222:
+        for algorithm in ("blake3", "sha256"):
+            if os.path.isdir(os.path.join(store.directory, algorithm)):
+                named = store.path_of(hash_file(path, algorithm=algorithm).digest)
+                if _is_same(named, status):
+                    return named
     return None
 
 

@@ -7,8 +7,7 @@ import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lazydata import fsutil, manifest
-from lazydata.baseline import Lock
+from lazydata import fsutil, links, manifest
 from lazydata.digest import Digest
 from lazydata.errors import FileBusy, LazydataError, NotTracked, ObjectCorrupt, from_os_error
 from lazydata.index import FileRow, Index
@@ -80,7 +79,7 @@ def _restore_once(
 ) -> bool:
     name, digest = entry.path, wanted.digest
     listed = [v.digest for v in entry.versions]
-    found = look(real, index, [digest, *listed])
+    found = look(real, index, [*listed, digest])
     temp = ""
     try:
         if found is None or found.digest != digest:
@@ -99,10 +98,10 @@ def _restore_once(
                 index,
                 name,
                 wanted,
-                lambda: workspace.store.materialise(digest, directory, index),
+                lambda: workspace.store.materialise(digest, directory, index, like=real),
             )
-        with Lock(workspace.baseline):
-            now = look(real, index, [digest, *listed])
+        with workspace.baseline.lock():
+            now = look(real, index, [*listed, digest])
             if (now.digest if now else None) != (found.digest if found else None):
                 return False
             if temp:
@@ -146,17 +145,25 @@ def untrack(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Non
     Raises:
         ManifestInvalid: it can't be edited; nothing was written for that entry.
     """
-    with Lock(workspace.baseline):
+    with workspace.baseline.lock():
         for entry in entries:
 
             def change(text: str, view: View, name: str = entry.path) -> tuple[str, None]:
                 return manifest.remove(text, view, name), None
 
-            real = workspace.place(entry.path).real
-            if os.path.lexists(real) and os.stat(real).st_nlink > 1:
-                unshare_object(real, os.stat(real))
+            _unshare_if_inside(workspace, entry.path)
             workspace.edit(index, entry.path, change)
             workspace.baseline.put({entry.path: None})
+
+
+def _unshare_if_inside(workspace: Workspace, path: str) -> None:
+    try:
+        real = workspace.place(path).real
+        status = os.stat(real)
+    except (OSError, LazydataError):
+        return  # an entry that leads out of the workspace must go as well
+    if status.st_nlink > 1:
+        unshare_object(real, status)
 
 
 def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
@@ -181,6 +188,9 @@ def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
         done = False
         if status.st_nlink > 1:
             done = unshare_object(real, status)
+            if not done and links.is_shared(status):
+                links.unshare(real, status)  # whatever it shares with, it is protected
+                done = True
         if not os.stat(real).st_mode & stat.S_IWUSR:
             os.chmod(real, stat.S_IMODE(os.stat(real).st_mode) | stat.S_IWUSR)
             done = True

@@ -1,0 +1,143 @@
+"""A lock file, for writers on any host and any file system."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from lazydata.errors import FileBusy
+from lazydata.fsutil import remove, temp_name
+
+_STALE_SECONDS = 60.0
+_WAIT_SECONDS = 120.0
+
+
+class Lock:
+    """Hold a lock file while the ``with`` block runs; others wait for it.
+
+    It is made by linking a file that names the holder, since ``flock`` does nothing
+    on some cluster file systems. A holder on this host whose process is gone loses it
+    at once; one on another host once it has stood for a minute by our own clock.
+
+    Args:
+        path: of the lock; its directory exists.
+
+    Raises:
+        FileBusy: it could not be had within two minutes.
+        OSError: the directory can't be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._mine = f"{_host()}\t{os.getpid()}\t{_boot_id()}\t{os.urandom(8).hex()}\n".encode()
+
+    def __enter__(self) -> None:
+        temp = temp_name(os.path.dirname(self._path))
+        try:
+            with open(temp, "xb") as file:
+                file.write(self._mine)
+            self._wait(temp)
+        finally:
+            remove(temp)
+
+    def __exit__(self, *_: object) -> None:
+        if _read(self._path) == self._mine:
+            remove(self._path)
+
+    def _wait(self, temp: str) -> None:
+        begun = since = time.monotonic()
+        holder, pause = b"", 0.001
+        while not self._taken(temp):
+            found, now = _read(self._path), time.monotonic()
+            if found != holder:
+                holder, since = found, now
+            if found and _is_gone(found, now - since):
+                self._break(found, now - since)
+            if now - begun > _WAIT_SECONDS:
+                raise FileBusy(
+                    f"{self._path} is held by another process: {_name(found)}",
+                    hint="wait for it; remove the file if that process is gone",
+                )
+            # Each waiter at its own pace: in step, they would all wake for one lock.
+            time.sleep(pause * (0.5 + os.urandom(1)[0] / 255))
+            pause = min(pause * 1.5, 0.05)
+
+    def _taken(self, temp: str) -> bool:
+        try:
+            os.link(temp, self._path)
+        except FileExistsError:
+            return False
+        except OSError:  # no hardlinks here
+            try:
+                with open(self._path, "xb") as file:
+                    file.write(self._mine)
+            except FileExistsError:
+                return False
+            except BaseException:
+                remove(self._path)
+                raise
+        return True
+
+    def _break(self, holder: bytes, stood: float) -> None:
+        """Take away the lock of one who is gone; one waiter at a time, looking again first."""
+        guard = self._path + ".break"
+        try:
+            with open(guard, "xb"):
+                pass
+        except FileExistsError:
+            if stood > 2 * _STALE_SECONDS:  # whoever broke it has died over it
+                remove(guard)
+            return
+        try:
+            if _read(self._path) == holder:
+                remove(self._path)
+        finally:
+            remove(guard)
+
+
+def _is_gone(holder: bytes, stood: float) -> bool:
+    fields = holder.decode("ascii", "replace").split("\t")
+    if len(fields) == 4 and fields[0] == _host():
+        return fields[2] != _boot_id() or not (fields[1].isdigit() and _is_alive(int(fields[1])))
+    return stood > _STALE_SECONDS
+
+
+def _name(holder: bytes) -> str:
+    fields = holder.decode("ascii", "replace").split("\t")
+    return f"process {fields[1]} on {fields[0]}" if len(fields) == 4 else "unknown"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _host() -> str:
+    """This host, as far as its process numbers mean the same: containers may share the rest."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbers = ""
+    name = f"{os.uname().nodename} {numbers}".strip()
+    return name.encode("ascii", "replace").decode().replace("\t", " ")
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
