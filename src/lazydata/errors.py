@@ -8,6 +8,10 @@ from __future__ import annotations
 import errno
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class LazydataError(Exception):
     """Base of all errors of lazydata.
@@ -212,3 +216,20 @@ def from_os_error(error: OSError, doing: str, path: str) -> LazydataError | OSEr
             hint="move that file away, then run it again",
         )
     return error
+
+
+def most_telling(errors: Sequence[LazydataError]) -> LazydataError:
+    """Of several reasons for one failure, the one to tell.
+
+    Corrupt before denied (or otherwise of no use), before unavailable, before
+    missing; the first one of its kind.
+    """
+
+    def telling(error: LazydataError) -> int:
+        if isinstance(error, ObjectCorrupt):
+            return 3
+        if isinstance(error, RemoteObjectMissing):
+            return 0
+        return 1 if isinstance(error, RemoteUnavailable) else 2
+
+    return max(errors, key=telling)

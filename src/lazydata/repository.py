@@ -24,6 +24,7 @@ from lazydata.errors import (
     RemoteUnavailable,
     UsageError,
     from_os_error,
+    most_telling,
 )
 from lazydata.messages import warn
 from lazydata.progress import Progress, attempt, silent
@@ -399,23 +400,6 @@ class Repository:
         """Ask the memory: it may be a database, so in a thread, and one call at a time."""
         async with self._remembering:
             return await in_thread(call, *args)
-
-
-def most_telling(errors: Sequence[LazydataError]) -> LazydataError:
-    """Of several reasons for one failure, the one to tell.
-
-    Corrupt before denied (or otherwise of no use), before unavailable, before
-    missing; the first one of its kind.
-    """
-
-    def telling(error: LazydataError) -> int:
-        if isinstance(error, ObjectCorrupt):
-            return 3
-        if isinstance(error, RemoteObjectMissing):
-            return 0
-        return 1 if isinstance(error, RemoteUnavailable) else 2
-
-    return max(errors, key=telling)
 
 
 @asynccontextmanager

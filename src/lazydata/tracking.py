@@ -91,7 +91,7 @@ def _settle(
         from lazydata.fsutil import is_network
         from lazydata.links import has_writer
         from lazydata.workspace import Workspace, absolute
-        from lazydata.workspace.settle import settle
+        from lazydata.workspace.settle import Settling
 
         path = absolute(os.fsdecode(name))
         workspace = Workspace.above(path)
@@ -99,7 +99,7 @@ def _settle(
         seen_ns = time.time_ns()
         manifest = stamp_of(workspace.file)
         with workspace.index() as index:
-            settled = settle(
+            settled = Settling(
                 workspace,
                 place,
                 index,
@@ -107,7 +107,7 @@ def _settle(
                 output=output or audit.wrote(place.real),
                 link=not output,
                 on_change=on_change,
-            )
+            ).run()
         if settled.is_listed:
             audit.forget(place.real)
         status = os.stat(place.real)

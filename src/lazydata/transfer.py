@@ -22,12 +22,13 @@ from lazydata.errors import (
     RemoteObjectMissing,
     RemoteUnavailable,
     UsageError,
+    most_telling,
 )
 from lazydata.messages import warn
 from lazydata.progress import Progress, silent
 from lazydata.remotes.claims import ROWS_AT_MOST, Row
 from lazydata.remotes.threads import in_thread, run, spread
-from lazydata.repository import Outgoing, Repository, most_telling
+from lazydata.repository import Outgoing, Repository
 
 T = TypeVar("T")
 

@@ -18,12 +18,13 @@ from lazydata.errors import (
     RemoteObjectMissing,
     RemoteUnavailable,
     UsageError,
+    most_telling,
 )
 from lazydata.remotes import claims
 from lazydata.remotes.base import Remote
 from lazydata.remotes.claims import Claim, Location, Row, VolatileMemory, decode, encode
 from lazydata.remotes.memory import MemoryRemote
-from lazydata.repository import Outgoing, Repository, most_telling
+from lazydata.repository import Outgoing, Repository
 
 A, B = Digest("blake3:" + "aa" * 32), Digest("blake3:" + "bb" * 32)
 S = Digest("sha256:" + "cc" * 32)

@@ -95,12 +95,12 @@ def init(
 def track(paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files.")]) -> None:
     """Record files as track() does, without running any code."""
     from lazydata.workspace import absolute
-    from lazydata.workspace.settle import settle
+    from lazydata.workspace.settle import Settling
 
     for path in map(absolute, paths):
         workspace = Workspace.above(path)
         with workspace.index() as index:
-            settle(workspace, workspace.place(path), index, on_change="version")
+            Settling(workspace, workspace.place(path), index, on_change="version").run()
 
 
 @app.command()

@@ -343,27 +343,3 @@ class Settling:
             # Just written, so a later write could hide behind its stamp: racy.
             remember(real, Hashed(latest, fingerprint, stamp, 0, True), stamp, self._index)
         return Settled(action, latest)
-
-
-def settle(
-    workspace: Workspace,
-    place: Place,
-    index: Index,
-    *,
-    script: str | None = None,
-    output: bool = False,
-    link: bool = True,
-    on_change: str | None = None,
-    only: frozenset[str] | None = None,
-) -> Settled:
-    """Bring one path and the manifest together, as ``track`` does; see ``Settling``."""
-    return Settling(
-        workspace,
-        place,
-        index,
-        script=script,
-        output=output,
-        link=link,
-        on_change=on_change,
-        only=only,
-    ).run()

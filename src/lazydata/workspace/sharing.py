@@ -30,7 +30,7 @@ from lazydata.repository import Outgoing
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import look
 from lazydata.workspace.remotes import ask, named, on_remotes, open_repository
-from lazydata.workspace.settle import settle
+from lazydata.workspace.settle import Settling
 
 _PULLS = frozenset({*REPLACES, Action.NOTHING, Action.SETTLE})
 
@@ -184,7 +184,7 @@ def pull(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Pulled
         if entry.path in left:
             continue
         try:
-            settled = settle(workspace, workspace.place(entry.path), index, only=_PULLS)
+            settled = Settling(workspace, workspace.place(entry.path), index, only=_PULLS).run()
         except LazydataError as error:
             left[entry.path] = str(error)
             continue
