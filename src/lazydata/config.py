@@ -18,13 +18,11 @@ KEYS = "link, store, allow, remotes.NAME.profile"
 
 def store_dir() -> str:
     """Directory of the store: ``LAZYDATA_STORE``, the user's ``store:``, or the default."""
-    chosen = os.environ.get("LAZYDATA_STORE") or load().get("store")
+    chosen = _from_environment("LAZYDATA_STORE") or load().get("store")
     if chosen:
         return os.path.abspath(os.path.expanduser(chosen))
-    home = os.environ.get("LAZYDATA_HOME")
-    if home:
-        return os.path.join(os.path.abspath(home), "store")
-    return _platform("user_data_dir")
+    home = _from_environment("LAZYDATA_HOME")
+    return os.path.join(home, "store") if home else _platform("user_data_dir")
 
 
 def index_dir() -> str | None:
@@ -33,8 +31,8 @@ def index_dir() -> str | None:
     SQLite's locks can't be trusted over a network, so an index that would lie
     there goes to a private directory among the temp files instead.
     """
-    home = os.environ.get("LAZYDATA_HOME")
-    base = os.path.join(os.path.abspath(home), "index") if home else _cache_dir()
+    home = _from_environment("LAZYDATA_HOME")
+    base = os.path.join(home, "index") if home else _cache_dir()
     # A home directory may be shared by many hosts; inode numbers and clocks are not.
     host = "".join(c if c.isalnum() or c in "-." else "_" for c in os.uname().nodename)
     directory = os.path.join(base, f"index-v1-{host}")
@@ -76,9 +74,16 @@ def _private_temp_dir() -> str | None:
 
 def config_file() -> str:
     """The user's settings file, which need not exist."""
-    home = os.environ.get("LAZYDATA_HOME")
-    base = os.path.abspath(home) if home else _platform("user_config_dir")
+    base = _from_environment("LAZYDATA_HOME") or _platform("user_config_dir")
     return os.path.join(base, "config.yml")
+
+
+def _from_environment(name: str) -> str:
+    """A directory that a variable names; a relative one would be another one everywhere."""
+    directory = os.path.expanduser(os.environ.get(name, ""))
+    if directory and not os.path.isabs(directory):
+        raise UsageError(f"{name} is {directory}, a relative path", hint="give an absolute one")
+    return directory
 
 
 def _platform(function: str) -> str:
@@ -200,8 +205,11 @@ def put(key: str, value: str) -> str:
         parent[parts[-1]] = new
     text = StringIO()
     yaml.dump(data, text)
-    make_dirs(os.path.dirname(path))
-    write_atomic(path, text.getvalue().encode())
+    try:
+        make_dirs(os.path.dirname(path))
+        write_atomic(path, text.getvalue().encode())
+    except OSError as error:
+        raise from_os_error(error, "write", path) from error
     return path
 
 

@@ -233,3 +233,8 @@ def most_telling(errors: Sequence[LazydataError]) -> LazydataError:
         return 1 if isinstance(error, RemoteUnavailable) else 2
 
     return max(errors, key=telling)
+
+
+def line(path: str, error: LazydataError) -> str:
+    """One line on what failed for a path, naming it once."""
+    return str(error) if str(error).startswith(path) else f"{path}: {error}"

@@ -40,8 +40,9 @@ def _logger() -> logging.Logger:
         # stderr is looked up at each line: notebooks and tests replace it.
         def emit(self, record: logging.LogRecord) -> None:
             try:
-                sys.stderr.write(f"lazydata: {printable(record.getMessage())}\n")
-                sys.stderr.flush()
+                if sys.stderr is not None:
+                    sys.stderr.write(f"lazydata: {printable(record.getMessage())}\n")
+                    sys.stderr.flush()
             except (OSError, ValueError):
                 pass  # a closed stderr must not fail the user's program
 

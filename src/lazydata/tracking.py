@@ -94,7 +94,7 @@ def _settle(
         from lazydata.workspace.settle import Settling
 
         path = absolute(os.fsdecode(name))
-        workspace = Workspace.above(path)
+        workspace = Workspace.governing(path)
         place = workspace.place(path)
         seen_ns = time.time_ns()
         manifest = stamp_of(workspace.file)

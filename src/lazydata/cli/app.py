@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from lazydata import __version__
 from lazydata.cli import render
-from lazydata.errors import LazydataError, TransferIncomplete, UsageError
+from lazydata.errors import LazydataError, TransferIncomplete, UsageError, from_os_error, line
 from lazydata.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -97,10 +97,15 @@ def track(paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Fi
     from lazydata.workspace import absolute
     from lazydata.workspace.settle import Settling
 
-    for path in map(absolute, paths):
-        workspace = Workspace.above(path)
+    def record(path: str) -> None:
+        if not path:
+            raise UsageError("a PATH is empty", hint="name a file")
+        workspace = Workspace.governing(absolute(path))
         with workspace.index() as index:
-            Settling(workspace, workspace.place(path), index, on_change="version").run()
+            place = workspace.place(absolute(path))
+            Settling(workspace, place, index, on_change="version").run()
+
+    _each(paths, record, "tracked")
 
 
 @app.command()
@@ -154,9 +159,13 @@ def restore(paths: SomePaths, version: Version = None) -> None:
         entries = here.entries(paths)
         if version is not None and len(entries) != 1:
             raise UsageError("--version goes with one file", hint="restore the files one by one")
-        for entry in entries:
-            digest = upkeep.restore(here.workspace, here.index, entry, version)
-            print(f"{entry.path} is {digest.hex[:12]}")
+
+        def put_back(path: str) -> None:
+            digest = upkeep.restore(here.workspace, here.index, named[path], version)
+            print(f"{path} is {digest.hex[:12]}")
+
+        named = {entry.path: entry for entry in entries}
+        _each(list(named), put_back, "restored")
 
 
 @app.command()
@@ -223,12 +232,20 @@ def remotes(json: Json = False) -> None:
 
 
 @app.command()
-def push(paths: Paths = None, remote: RemoteName = None, json: Json = False) -> None:
+def push(
+    paths: Paths = None,
+    remote: RemoteName = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask for every object, whatever was pushed before.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Send every listed version that the remote lacks."""
     from lazydata.workspace import sharing
 
     with Here() as here:
-        done = sharing.push(here.workspace, here.index, here.entries(paths), remote=remote)
+        entries = here.entries(paths)
+        done = sharing.push(here.workspace, here.index, entries, remote=remote, check=check)
     render.pushed(done, json=json)
     _incomplete(done.left, "not pushed")
 
@@ -305,6 +322,20 @@ def config_list(json: Json = False) -> None:
     )
 
 
+def _each(paths: Sequence[str], work: Callable[[str], None], done: str) -> None:
+    """Do something to each path; what fails alone is told at the end."""
+    left = []
+    for path in paths:
+        try:
+            work(path)
+        except LazydataError as error:
+            if len(paths) == 1:
+                raise
+            left.append(line(path, error))
+    if left:
+        raise TransferIncomplete(f"{len(left)} of {len(paths)} not {done}", left=tuple(left))
+
+
 def _incomplete(left: list[str], what: str) -> None:
     if left:
         raise TransferIncomplete(f"{len(left)} {what}", left=tuple(left))
@@ -317,15 +348,19 @@ def run(arguments: list[str]) -> int:
     with audit.OwnWork():
         try:
             app(arguments, prog_name="lazydata")
-        except LazydataError as error:
-            render.error(error, json="--json" in arguments)
-            return error.exit_code
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
-        except BrokenPipeError:
-            # Whoever read our output has gone; that is their choice, not an error.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (LazydataError, OSError) as error:
+            told = (
+                from_os_error(error, "finish", error.filename or "the output")
+                if isinstance(error, OSError)
+                else error
+            )
+            if not isinstance(told, LazydataError):
+                raise
+            render.error(told, json="--json" in arguments)
+            return told.exit_code
         except SystemExit as leaving:
-            return leaving.code if isinstance(leaving.code, int) else 0
+            code = leaving.code if isinstance(leaving.code, int) else 0
+            if code == 130:
+                print("interrupted: run it again to go on from here", file=sys.stderr)
+            return code
     return 0

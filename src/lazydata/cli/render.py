@@ -22,7 +22,7 @@ def status(root: str, rows: Sequence[Any], *, json: bool) -> None:
         return
     for row in rows:
         if row.state != "ok":
-            print(f"{row.state:<14}  {printable(row.path)}")
+            _out(f"{row.state:<14}  {row.path}")
     counts = Counter(row.state for row in rows)
     parts = [f"{count} {state}" for state, count in counts.most_common()]
     unpushed = sum(row.stored and not row.pushed for row in rows)
@@ -55,8 +55,7 @@ def listing(root: str, entries: Sequence[Entry], *, json: bool, versions: bool) 
     for entry, version, latest in rows:
         mark = "*" if versions and latest else " "
         used = f"  ({', '.join(version.usage)})" if version.usage else ""
-        line = f"{version.digest.hex[:12]} {mark} {size(version.size):>9}  {entry.path}{used}"
-        print(printable(line))
+        _out(f"{version.digest.hex[:12]} {mark} {size(version.size):>9}  {entry.path}{used}")
 
 
 def remotes(specs: Sequence[RemoteSpec], *, json: bool) -> None:
@@ -170,4 +169,13 @@ def _count(number: int, noun: str) -> str:
 
 
 def _json(data: object) -> None:
-    print(jsonlib.dumps(data, ensure_ascii=False))
+    _out(jsonlib.dumps(data, ensure_ascii=False))
+
+
+def _out(text: str) -> None:
+    """Print a line; whoever has stopped reading (``| head``) has what they wanted."""
+    try:
+        print(printable(text), flush=not sys.stdout.isatty() and text.startswith("{"))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None

@@ -127,7 +127,7 @@ class _Reader:
             self.fail(
                 node,
                 f"written by a newer lazydata (format {version}; this one reads {_NEWEST})",
-                "upgrade lazydata: pip install -U lazydata",
+                "upgrade lazydata",
             )
         if version < 1:
             self.fail(node, f"there is no manifest format {version}")

@@ -84,7 +84,7 @@ def _url_of_path(argument: str, cwd: str) -> str:
     if "@" in head and head != argument and os.sep not in head and "/" not in head:
         raise UsageError(
             f"{argument} is a path on another machine, as scp writes it",
-            hint="write ssh://user@host/absolute/path",
+            hint="so far only directories that are mounted on this machine can be remotes",
         )
     path = os.path.normpath(os.path.join(cwd, os.path.expanduser(argument)))
     return Path(path).as_uri()

@@ -81,10 +81,33 @@ class Workspace:
             parent = os.path.dirname(directory)
             if parent == directory:
                 raise NotAWorkspace(
-                    f"no {NAME} in the directory of {path}, or above it",
+                    f"there is no {NAME} for {path}, in its directory or above it",
                     hint="run `lazydata init` in your project's top directory",
                 )
             directory = parent
+
+    @classmethod
+    def governing(cls, path: str) -> Workspace:
+        """As ``above``; where there is none, the workspace that we are in explains why.
+
+        Raises:
+            NotAWorkspace: there is none, and we are in none.
+            PathOutside: the path lies outside the one that we are in.
+        """
+        try:
+            return cls.above(path)
+        except NotAWorkspace:
+            try:
+                here = cls.above(os.getcwd())
+            except (NotAWorkspace, OSError):
+                here = None
+            if here is None:
+                raise
+            raise PathOutside(
+                f"{path} is outside the workspace {here.root}",
+                hint="move it there, or put a symlink to it there and "
+                f"`lazydata config set allow {os.path.dirname(path)}`",
+            ) from None
 
     # Parts
 
@@ -118,7 +141,11 @@ class Workspace:
             )
         joined = os.path.join(self.root, path)
         name = os.path.relpath(joined, self.root).replace(os.sep, "/")
-        if name == "." or name == ".." or name.startswith("../"):
+        if name == ".":
+            raise UsageError(
+                f"{path} is the workspace itself", hint="name the files in it, such as data/x.csv"
+            )
+        if name == ".." or name.startswith("../"):
             raise PathOutside(
                 f"{path} is outside the workspace {self.root}",
                 hint="track files below the directory of lazydata.yml",

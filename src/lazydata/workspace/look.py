@@ -38,8 +38,8 @@ def stat(path: str) -> os.stat_result | None:
         raise from_os_error(error, "read", path) from error
     if modes.S_ISDIR(status.st_mode):
         raise FileChanged(
-            f"{path} is a directory, not a file",
-            hint="lazydata tracks files; move the directory away, or track the files in it",
+            f"{path} is a directory now, and lazydata.yml lists it as a file",
+            hint="move the directory away, or `lazydata untrack` the file",
         )
     if not modes.S_ISREG(status.st_mode):
         raise UsageError(f"{path} is not a regular file", hint="copy what it holds into a file")

@@ -21,7 +21,10 @@ def name_of(workspace: Workspace, argument: str, cwd: str) -> str:
 
     Raises:
         PathOutside: it lies outside.
+        UsageError: it is empty, as an unset variable of a shell is.
     """
+    if not argument:
+        raise UsageError("a PATH is empty", hint="`.` means the working directory")
     absolute = os.path.normpath(os.path.join(cwd, argument))
     name = os.path.relpath(absolute, workspace.root).replace(os.sep, "/")
     if name == ".." or name.startswith("../"):

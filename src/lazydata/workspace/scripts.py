@@ -7,6 +7,7 @@ import json
 import os
 
 from lazydata.manifest import Entry
+from lazydata.messages import say, warn
 from lazydata.workspace import Workspace
 from lazydata.workspace.names import find, find_bare, name_of, not_tracked
 
@@ -30,11 +31,14 @@ def used_by(workspace: Workspace, view: View, script: str, cwd: str) -> list[Ent
     }
     path = os.path.join(workspace.root, script)
     for literal in _tracked_literals(path):
-        for base in (cwd, os.path.dirname(path), workspace.root):
-            name = os.path.relpath(os.path.join(base, literal), workspace.root)
-            entry = files.get(name.replace(os.sep, "/"))
-            if entry is not None:
-                found[entry.path] = entry
+        bases = (cwd, os.path.dirname(path), workspace.root)
+        names = [os.path.relpath(os.path.join(b, literal), workspace.root) for b in bases]
+        meant = [files[n] for n in (name.replace(os.sep, "/") for name in names) if n in files]
+        found.update((entry.path, entry) for entry in meant)
+        if not meant:
+            warn(f"{script} tracks {literal}, which lazydata.yml does not list")
+    if not found and os.path.isfile(path):
+        say(f"{script} tracks nothing that lazydata.yml lists")
     return list(found.values())
 
 
@@ -44,7 +48,8 @@ def _tracked_literals(path: str) -> list[str]:
     for source in _sources(path):
         try:
             tree = ast.parse(source)
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+            warn(f"{path} can't be read as Python: {error}")
             continue
         names = {"track"}
         for node in ast.walk(tree):
@@ -93,7 +98,10 @@ def wanted(workspace: Workspace, view: View, arguments: list[str], cwd: str) -> 
     """
     files = view.files
     if not arguments:
-        return [files[path] for path in workspace.baseline.all() if path in files]
+        had = [files[path] for path in workspace.baseline.all() if path in files]
+        if not had and files:
+            say("This clone has had no files yet; `lazydata pull .` gets all of them")
+        return had
     found: dict[str, Entry] = {}
     for argument in arguments:
         name = name_of(workspace, argument, cwd)

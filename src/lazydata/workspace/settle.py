@@ -10,6 +10,7 @@ from lazydata.errors import (
     FileBusy,
     FileChanged,
     FileDenied,
+    LazydataError,
     NoSpace,
     NotTracked,
     UsageError,
@@ -79,6 +80,7 @@ class Settling:
         link: False where the file will be written again, so it is not hardlinked.
         on_change: what the caller wants, or None for what environment and manifest say.
         only: actions that may be carried out; all others leave the file alone.
+        was_fetched: its object was downloaded just now, and that was told.
     """
 
     def __init__(
@@ -92,9 +94,11 @@ class Settling:
         link: bool = True,
         on_change: str | None = None,
         only: frozenset[str] | None = None,
+        was_fetched: bool = False,
     ) -> None:
         self._workspace, self._place, self._index = workspace, place, index
         self._script, self._output, self._link, self._only = script, output, link, only
+        self._was_fetched = was_fetched
         self._on_change = on_change or os.environ.get("LAZYDATA_ON_CHANGE") or None
         if self._on_change not in (None, *ON_CHANGE):
             raise UsageError(
@@ -131,6 +135,8 @@ class Settling:
                 f"{name} keeps changing while it is tracked",
                 hint="wait until its writer is done, then run it again",
             )
+        except LazydataError:
+            raise
         except OSError as error:
             raise from_os_error(error, "track", name) from error
         finally:
@@ -143,6 +149,11 @@ class Settling:
         name, real = self._place.name, self._place.real
         entry = self._workspace.view(self._index).entry(name)
         versions = [v.digest for v in entry.versions] if entry else []
+        if entry is None and os.path.isdir(real):
+            raise UsageError(
+                f"{name} is a directory, and lazydata tracks files",
+                hint=f"name the files in it: lazydata track {name}/*",
+            )
         status = stat(real)
         # Under the lock the stamp must do: what it may hide is found, and kept, next time.
         if before is not None and status is not None and stamp_from(status) == before.stamp:
@@ -202,18 +213,19 @@ class Settling:
             return None
         assert found is not None
         name = self._place.name
+        hint = f"`lazydata track {name}` records it"
         if action == NEW:
             message = f"{name} is not in lazydata.yml"
         else:
             assert entry is not None
-            message = f"{name} is {found.digest}, but lazydata.yml says {entry.latest.digest}"
-        if policy == "error":
-            raise FileChanged(
-                message,
-                hint=f"`lazydata track {name}` records it; "
-                f"`lazydata restore {name}` gets the listed version back",
+            message = (
+                f"{name} has changed: it is {found.digest.hex[:12]}, and lazydata.yml says "
+                f"{entry.latest.digest.hex[:12]}"
             )
-        warn(message)
+            hint += f"; `lazydata restore {name}` gets the listed version back"
+        if policy == "error":
+            raise FileChanged(message, hint=hint)
+        warn(f"{message} ({hint})")
         return Settled(action, found.digest, is_listed=False)
 
     # Doing
@@ -245,7 +257,7 @@ class Settling:
                 fsutil.remove(self._temp[0])
             directory = os.path.dirname(real)
             fsutil.make_dirs(directory)
-            if action == Action.RESTORE and store.has(latest):
+            if action == Action.RESTORE and store.has(latest) and not self._was_fetched:
                 say(f"Restoring {name} from the local store")
             temp, fingerprint = sound(
                 workspace,

@@ -18,9 +18,12 @@ from lazydata.errors import (
     LazydataError,
     ObjectCorrupt,
     ObjectMissing,
+    RemoteDenied,
     RemoteObjectMissing,
+    RemoteUnavailable,
     UsageError,
     from_os_error,
+    line,
 )
 from lazydata.index import Index
 from lazydata.manifest import Entry, Version
@@ -69,13 +72,19 @@ class Pulled(NamedTuple):
 
 
 def push(
-    workspace: Workspace, index: Index, entries: Iterable[Entry], *, remote: str | None = None
+    workspace: Workspace,
+    index: Index,
+    entries: Iterable[Entry],
+    *,
+    remote: str | None = None,
+    check: bool = False,
 ) -> Pushed:
     """Store every version of some entries on a remote, unless it has it.
 
     Args:
         entries: all their versions are wanted there.
         remote: its name; the first one by default.
+        check: ask it for every object, also for those that it is known to have had.
 
     Raises:
         UsageError: there is no such remote.
@@ -108,7 +117,7 @@ def push(
             if digest not in there
         ]
     done = transfer.push(partial(open_repository, spec, memory), objects)
-    confirmed = {*done.confirmed, *workspace.baseline.pushed([spec.url])}
+    confirmed = {*done.confirmed, *(() if check else workspace.baseline.pushed([spec.url]))}
     # What was there before this push is asked for once: somebody may have removed it.
     unsure = [o for o in objects if o.digest not in confirmed and o.digest not in done.failed]
     if unsure:
@@ -170,7 +179,7 @@ def pull(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Pulled
             real = workspace.place(entry.path).real
             found = look(real, index, [v.digest for v in entry.versions])
         except (FileBusy, FileChanged, FileDenied, UsageError) as error:
-            left[entry.path] = str(error)
+            left[entry.path] = line(entry.path, error)
             continue
         if (found is None or found.digest != entry.latest.digest) and not store.has(
             entry.latest.digest
@@ -180,19 +189,24 @@ def pull(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Pulled
     done = []
     for entry in entries:
         if entry.path in failed:
-            left[entry.path] = str(failed[entry.path])
+            left[entry.path] = line(entry.path, failed[entry.path])
         if entry.path in left:
             continue
         try:
-            settled = Settling(workspace, workspace.place(entry.path), index, only=_PULLS).run()
+            place = workspace.place(entry.path)
+            was_fetched = entry.path in lacking
+            settled = Settling(workspace, place, index, only=_PULLS, was_fetched=was_fetched).run()
         except LazydataError as error:
-            left[entry.path] = str(error)
+            left[entry.path] = line(entry.path, error)
             continue
         if settled.action in REPLACES:
             done.append(entry.path)
         elif settled.action not in _PULLS:
-            left[entry.path] = "changed here and not recorded, left alone"
-    return Pulled(done, [f"{path}: {why}" for path, why in left.items()])
+            left[entry.path] = (
+                f"{entry.path} was changed here and is left alone: `lazydata track {entry.path}` "
+                f"records it, `lazydata restore {entry.path}` replaces it"
+            )
+    return Pulled(done, list(left.values()))
 
 
 def download(workspace: Workspace, index: Index, wanted: Mapping[str, Version]) -> None:
@@ -205,8 +219,13 @@ def download(workspace: Workspace, index: Index, wanted: Mapping[str, Version]) 
         ObjectMissing: one is nowhere.
         LazydataError: why it could not be had.
     """
-    for error in _fetch(workspace, index, wanted).values():
-        raise error
+    names = ", ".join(wanted)
+    try:
+        failed = _fetch(workspace, index, wanted)
+    except (RemoteDenied, RemoteUnavailable) as error:
+        raise type(error)(f"{names} can't be had: {error.message}", hint=error.hint) from error
+    for failure in failed.values():
+        raise failure
 
 
 def _fetch(
@@ -238,9 +257,16 @@ def _fetch(
         if isinstance(why, RemoteObjectMissing):
             why = ObjectMissing(
                 f"{path} ({version.digest}) is neither here nor on a remote",
-                hint="whoever recorded it has to run `lazydata push`"
+                hint="whoever has it runs `lazydata push` (with --check if it was there before)"
                 if remotes
                 else "there is no remote to ask; `lazydata add-remote URL` adds one",
+            )
+        elif isinstance(why, ObjectCorrupt):
+            why = ObjectCorrupt(
+                f"{path} is damaged on the remote: {why.message}",
+                expected=why.expected,
+                actual=why.actual,
+                hint="remove it there; whoever has it then runs `lazydata push --check`",
             )
         failed[path] = why
     return failed
