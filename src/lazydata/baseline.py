@@ -52,6 +52,13 @@ class Baseline:
         with open(os.path.join(self.directory, "id"), encoding="ascii") as file:
             return file.read().strip()
 
+    def drop_pushed(self, url: str, digests: Collection[Digest]) -> None:
+        """Forget that a remote has these."""
+        if not self.pushed([url]).isdisjoint(digests):
+            gone = {b"%s\t%s" % (_escape(url), digest.encode()) for digest in digests}
+            kept = [line for line in _read(self._pushed).split(b"\n") if line and line not in gone]
+            write_atomic(self._pushed, b"".join(line + b"\n" for line in kept))
+
     def lock(self) -> Lock:
         """The manifest's lock; see ``Lock``."""
         self.prepare()

@@ -9,6 +9,7 @@ from lazydata.errors import FileBusy
 from lazydata.fsutil import remove, temp_name
 
 _STALE_SECONDS = 60.0
+_GUARD_SECONDS = 10.0
 _WAIT_SECONDS = 120.0
 
 
@@ -30,6 +31,7 @@ class Lock:
     def __init__(self, path: str) -> None:
         self._path = path
         self._mine = f"{_host()}\t{os.getpid()}\t{_boot_id()}\t{os.urandom(8).hex()}\n".encode()
+        self._refused = 0.0
 
     def __enter__(self) -> None:
         temp = temp_name(os.path.dirname(self._path))
@@ -51,8 +53,8 @@ class Lock:
             found, now = _read(self._path), time.monotonic()
             if found != holder:
                 holder, since = found, now
-            if found and _is_gone(found, now - since):
-                self._break(found, now - since)
+            if _is_gone(found, now - since):
+                self._break(found)
             if now - begun > _WAIT_SECONDS:
                 raise FileBusy(
                     f"{self._path} is held by another process: {_name(found)}",
@@ -69,23 +71,27 @@ class Lock:
             return False
         except OSError:  # no hardlinks here
             try:
-                with open(self._path, "xb") as file:
-                    file.write(self._mine)
+                file = open(self._path, "xb")  # noqa: SIM115
             except FileExistsError:
                 return False
+            try:
+                with file:
+                    file.write(self._mine)
             except BaseException:
                 remove(self._path)
                 raise
         return True
 
-    def _break(self, holder: bytes, stood: float) -> None:
+    def _break(self, holder: bytes) -> None:
         """Take away the lock of one who is gone; one waiter at a time, looking again first."""
         guard = self._path + ".break"
         try:
             with open(guard, "xb"):
                 pass
         except FileExistsError:
-            if stood > 2 * _STALE_SECONDS:  # whoever broke it has died over it
+            self._refused = self._refused or time.monotonic()
+            if time.monotonic() - self._refused > _GUARD_SECONDS:
+                self._refused = 0.0  # whoever was to break the lock has died over it
                 remove(guard)
             return
         try:

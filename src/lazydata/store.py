@@ -187,13 +187,16 @@ class Store:
                 # Others may read the object if they may read the file, and no more.
                 os.chmod(temp, os.stat(temp).st_mode & mode | 0o400)
             fsync_file(temp)
-            self._name(temp, final)
+            is_ours = self._name(temp, final)
         finally:
             remove(temp)
             if how == "hardlink" and not _is_same_file(path, final):
                 os.chmod(path, mode)  # it shares nothing after all
         after = _same(path, hashed.stamp)
         index.restamp(hashed.stamp, after)
+        if not is_ours:
+            self.check(hashed.digest, index)  # another's, or a damaged one that can't be moved
+            return after
         # Our own link moved the ctime, and nothing else can have: the mtime stands.
         now, digest = stamp_of(final), hashed.digest
         row = FileRow(now, hashed.racy, digest, hashed.fingerprint, hashed.seen_ns)
@@ -224,14 +227,17 @@ class Store:
             raise MovedError(path)
         return "copy"
 
-    def _name(self, temp: str, final: str) -> None:
+    def _name(self, temp: str, final: str) -> bool:
         """Give a finished temp file its name; the same object twice is success.
 
         The first one stays: files of the workspace may share its inode.
+
+        Returns:
+            Whether it is this one that has the name now.
         """
         links.protect(temp)
         make_dirs(os.path.dirname(final))
-        add_name(temp, final)
+        return add_name(temp, final)
 
     def _temp(self) -> str:
         directory = os.path.join(self.directory, "tmp")

@@ -155,7 +155,8 @@ class Workspace:
         real = os.path.realpath(joined)
         root = os.path.realpath(self.root)
         # A cloned symlink must not lead to where files are code, or lazydata's memory.
-        if not _RESERVED.isdisjoint(os.path.relpath(real, root).casefold().split(os.sep)):
+        parts = os.path.relpath(real, root).casefold().split(os.sep)
+        if not _RESERVED.isdisjoint(parts) or real == os.path.realpath(self.file):
             raise PathOutside(
                 f"{name} leads to {real}, which is not a place for data",
                 hint="remove the symlink, or the item in lazydata.yml",

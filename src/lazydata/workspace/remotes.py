@@ -136,22 +136,23 @@ def ask(spec: RemoteSpec, memory: ClaimMemory, sizes: Mapping[Digest, int | None
     return run(confirm)
 
 
-def on_remotes(workspace: Workspace, index: Index, digests: Collection[Digest]) -> set[Digest]:
+def on_remotes(
+    workspace: Workspace, index: Index, digests: Collection[Digest]
+) -> tuple[set[Digest], LazydataError | None]:
     """Those of some objects that a remote of this workspace says it has.
 
-    Raises:
-        RemoteUnavailable, RemoteDenied: one can't be asked, and the others lack some.
+    Returns:
+        What was found, and why a remote could not be asked, if one could not.
     """
     memory = IndexedMemory(config.index_dir())
     found: set[Digest] = set()
     failure: LazydataError | None = None
     for spec in workspace.view(index).remotes.values():
+        lacking = [digest for digest in digests if digest not in found]
+        if not lacking:
+            return found, None
         try:
-            found |= ask(spec, memory, {d: None for d in digests if d not in found})
+            found |= ask(spec, memory, dict.fromkeys(lacking))
         except LazydataError as error:
             failure = error
-        if found >= set(digests):
-            return found
-    if failure is not None:
-        raise failure
-    return found
+    return found, failure

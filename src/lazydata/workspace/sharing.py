@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -110,9 +110,10 @@ def push(
         except OSError as error:
             raise from_os_error(error, "read", path) from error
     if lacking:
-        there = on_remotes(workspace, index, lacking)
+        there, failure = on_remotes(workspace, index, lacking)
+        why = f", as far as could be asked: {failure.message}" if failure else ""
         left += [
-            f"{wanted[digest]}: {digest} is neither here nor on a remote"
+            f"{wanted[digest]}: {digest} is neither here nor on a remote{why}"
             for digest in lacking
             if digest not in there
         ]
@@ -130,7 +131,7 @@ def push(
         done.already -= len(again.uploaded)
         done.failed.update(again.failed)
         confirmed |= {*there, *again.confirmed}
-    _remember_pushed(workspace, spec.url, confirmed)
+    _remember_pushed(workspace, spec.url, confirmed, {o.digest for o in unsure} - confirmed)
     left += [f"{wanted[digest]}: {error.message}" for digest, error in done.failed.items()]
     return Pushed(spec.name, len(done.uploaded), done.bytes, done.already, left)
 
@@ -150,13 +151,15 @@ def _store_again(workspace: Workspace, index: Index, entry: Entry) -> None:
         warn(f"{entry.path} could not be stored: {error}")
 
 
-def _remember_pushed(workspace: Workspace, url: str, digests: Iterable[Digest]) -> None:
-    digests = list(digests)
-    if not digests:
+def _remember_pushed(
+    workspace: Workspace, url: str, there: Collection[Digest], gone: Collection[Digest] = ()
+) -> None:
+    if not there and not gone:
         return
     try:
         with workspace.baseline.lock():
-            workspace.baseline.add_pushed(url, digests)
+            workspace.baseline.add_pushed(url, there)
+            workspace.baseline.drop_pushed(url, gone)
     except OSError:
         pass  # a read-only workspace: `status` will not know, and that is all
 
@@ -255,6 +258,8 @@ def _fetch(
         if why is None or (version.source_url and _from_source(workspace, path, version)):
             continue
         if isinstance(why, RemoteObjectMissing):
+            for spec in remotes:
+                _remember_pushed(workspace, spec.url, (), [version.digest])
             why = ObjectMissing(
                 f"{path} ({version.digest}) is neither here nor on a remote",
                 hint="whoever has it runs `lazydata push` (with --check if it was there before)"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from lazydata.digest import Digest
-from lazydata.errors import FileChanged, FileDenied, UsageError
+from lazydata.errors import FileBusy, FileChanged, FileDenied, UsageError
 from lazydata.index import Index
 from lazydata.manifest import Entry
 from lazydata.messages import warn
@@ -71,7 +71,7 @@ def _state(workspace: Workspace, entry: Entry, baseline: Digest | None, index: I
     versions = [version.digest for version in entry.versions]
     try:
         found = look(workspace.place(entry.path).real, index, versions)
-    except (FileChanged, FileDenied, UsageError) as error:
+    except (FileBusy, FileChanged, FileDenied, UsageError) as error:
         warn(str(error))
         return "modified"  # certainly not the listed file, as far as this user can tell
     if found is None:

@@ -227,14 +227,11 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
     if lacking:
         from lazydata.workspace.remotes import on_remotes
 
-        problem = "missing"
-        try:
-            there = on_remotes(workspace, index, lacking)
-        except LazydataError as error:
-            warn(str(error))
-            there, problem = set(), "unknown"
+        there, failure = on_remotes(workspace, index, lacking)
+        if failure is not None:
+            warn(str(failure))
         damage += [
-            Damage(digest, problem, tuple(listed[digest]))
+            Damage(digest, "unknown" if failure else "missing", tuple(listed[digest]))
             for digest in lacking
             if digest not in there
         ]

@@ -1,0 +1,199 @@
+"""What a stranger's manifest lists: it is written to no place but its own, and stops nothing."""
+
+import os
+
+import pytest
+
+X = "data/x.csv"
+GOOD, EVIL = b"a,b\n1,2\n", b"../evil\n"
+
+
+@pytest.fixture
+def remote(tmp_path, digest):
+    """A remote that has both contents."""
+    directory = tmp_path / "remote"
+    for content in (GOOD, EVIL):
+        name = digest(content).removeprefix("blake3:")
+        path = directory / "objects" / "blake3" / name[:2] / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    return directory
+
+
+@pytest.fixture
+def write_manifest(desk, remote, digest):
+    """Write a manifest that lists a good file and some others."""
+
+    def write(*bad):
+        lines = ["version: 2\n", f"remotes:\n  origin:\n    url: file://{remote}\n", "files:\n"]
+        for path, content in [(X, GOOD), *((path, EVIL) for path in bad)]:
+            lines.append(f"  - path: {path}\n    hash: {digest(content)}\n")
+            lines.append(f"    size: {len(content)}\n")
+        desk.write("lazydata.yml", "".join(lines))
+
+    return write
+
+
+def holding(root, content):
+    """Files below a directory that hold some content."""
+    return [
+        os.path.join(d, name)
+        for d, _, names in os.walk(root)
+        for name in names
+        if not os.path.islink(os.path.join(d, name))
+        and open_bytes(os.path.join(d, name)) == content
+    ]
+
+
+def open_bytes(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+# -- symlinks to where files are code
+
+LINKS = {
+    "git": ("d", ".git", "d/commondir"),
+    "below git": ("d", ".git/hooks", "d/post-checkout"),
+    "git of a submodule": ("d", "sub/.git", "d/commondir"),
+    "in another spelling": ("d", ".GIT", "d/commondir"),
+    "memory of lazydata": ("d", ".lazydata", "d/displaced"),
+    "file in git": ("commondir", ".git/commondir", "commondir"),
+    "chain": ("d", "e", "d/commondir"),
+}
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_nothing_is_written_through_a_symlink_to_where_files_are_code(desk, write_manifest, link):
+    name, target, path = LINKS[link]
+    for directory in (".git/hooks", "sub/.git", ".GIT"):
+        (desk.root / directory).mkdir(parents=True, exist_ok=True)
+    (desk.root / name).symlink_to(target)
+    (desk.root / "e").symlink_to(".git")
+    write_manifest(path)
+    before = desk.state()
+
+    done = desk.run_cli("pull", ".", code=3)
+    assert path in done.stderr
+    assert desk.read(X) == GOOD
+    reply = desk.tracker().refuse(path)
+    assert (reply.error[0], reply.exit_code) == ("PathOutside", 2)
+    assert path in reply.message
+    assert reply.hint
+    if link == "git":
+        for command in ("restore", "unlock"):
+            assert path in desk.run_cli(command, path, code=2).stderr
+
+    assert holding(desk.root, EVIL) == []
+    assert os.listdir(desk.root / ".git/hooks") == []
+    assert os.listdir(desk.root / ".git") == ["hooks"]
+    assert desk.state() == before
+
+
+def test_file_in_git_is_not_read_through_a_symlink(desk, write_manifest):
+    """It may hold a password, that the next push would give away."""
+    desk.write(".git/config", "secret")
+    (desk.root / "d").symlink_to(".git")
+    write_manifest()
+    reply = desk.tracker().refuse("d/config")
+    assert (reply.error[0], reply.exit_code) == ("PathOutside", 2)
+    assert not desk.holds(b"secret")
+    assert len(desk.items()) == 1
+
+
+# -- one bad entry among good ones
+
+BAD = {
+    "long name": "n" * 300,
+    "long path": "d/" * 2100 + "x",
+    "loop": "loop",
+    "below a loop": "loop/x",
+    "leading out": "out/x",
+    "leading to nowhere": "nowhere",
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_entry_stops_no_other_and_can_be_taken_out(desk, write_manifest, tmp_path, bad):
+    path = BAD[bad]
+    (tmp_path / "outside").mkdir()
+    (desk.root / "loop").symlink_to("loop")
+    (desk.root / "out").symlink_to(tmp_path / "outside")
+    (desk.root / "nowhere").symlink_to(tmp_path / "not there")
+    write_manifest(path)
+
+    rows = desk.json_cli("status")["files"]
+    assert {row["path"]: row["state"] for row in rows} == {X: "not-downloaded", path: "modified"}
+    done = desk.run_cli("pull", ".", code=3)
+    assert path in done.stderr
+    assert desk.read(X) == GOOD
+    assert holding(desk.root, EVIL) == []
+    assert os.listdir(tmp_path / "outside") == []
+    assert not (tmp_path / "not there").exists()
+
+    desk.run_cli("untrack", path)
+    assert [item["path"] for item in desk.items()] == [X]
+    desk.run_cli("status", "--check")
+    assert desk.run_cli("pull", ".").stderr == ""
+
+
+# -- names that no manifest may list
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.csv", b"caf\xe9/x.csv", b".git/x.csv", b"sub/.git/x.csv", b".GIT/x.csv"]
+)
+def test_name_that_can_not_be_listed_is_refused_before_anything_is_stored(project, name):
+    path = os.path.join(os.fsencode(project.root), name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(GOOD)
+    before = project.state()
+    reply = project.tracker().fail("track(bytes.fromhex(name))", name=name.hex())
+    assert "UsageError" in reply.error
+    assert reply.exit_code == 2
+    assert reply.hint
+    assert project.state() == before
+    assert holding(project.lazydata_home, GOOD) == []
+    assert open_bytes(path) == GOOD
+
+
+# -- tracked directories, of a newer lazydata
+
+
+@pytest.fixture
+def images(desk, write_manifest):
+    write_manifest("imgs/")
+    with open(desk.manifest_file, "a") as f:
+        f.write("    files: 2\n")
+    return desk
+
+
+def test_tracked_directory_is_refused_and_the_others_arrive(images):
+    before = images.state()
+    done = images.run_cli("pull", ".", code=3)
+    assert "imgs/" in done.stderr
+    assert "upgrade" in done.stderr
+    assert images.read(X) == GOOD
+    for command in ("restore", "unlock"):
+        done = images.run_cli(command, "imgs", code=2)
+        assert "imgs/ is a tracked directory" in done.stderr
+        assert "upgrade" in done.stderr
+        assert done.stdout == ""
+    assert not (images.root / "imgs").exists()
+    assert images.state() == before
+
+
+@pytest.mark.parametrize("path", ["imgs/a.png", "imgs/deep/a.png"])
+def test_file_in_a_tracked_directory_is_refused(images, path):
+    images.write(path, b"a picture")
+    before = images.state()
+    reply = images.tracker().refuse(path)
+    assert reply.exit_code == 2
+    assert path in reply.message
+    assert "imgs/" in reply.message
+    assert "upgrade" in reply.hint
+    assert images.state() == before
+    assert images.read(path) == b"a picture"
+    assert not images.holds(b"a picture")
+    assert "upgrade" in images.run_cli("track", path, code=2).stderr
