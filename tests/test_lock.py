@@ -156,6 +156,13 @@ def test_lock_that_somebody_else_followed_meanwhile_is_not_broken(path, mine, cl
         assert clock.passed > 60
 
 
+def test_one_who_died_while_he_broke_a_lock_holds_nobody_up(path, dead, clock):
+    (path.parent / "lock.break").touch()
+    with Lock(str(path)):
+        assert clock.passed < 60
+    assert names(path) == []
+
+
 def test_those_who_follow_a_killed_holder_hold_the_lock_one_at_a_time(desk, path, dead):
     desk.write("counter", "0")
     processes = [desk.popen(COUNT, str(path), stdin=-1) for _ in range(8)]
@@ -237,8 +244,10 @@ def test_lock_that_is_never_free_is_waited_for_two_minutes(path, clock):
     assert names(path) == ["lock"]
 
 
-def test_lock_that_makes_no_sense_is_taken_once_it_stood_for_a_minute(path, clock):
-    path.write_bytes(b"no lock of ours")
+@pytest.mark.parametrize("text", [b"", b"no lock of ours"], ids=["empty", "foreign"])
+def test_lock_that_makes_no_sense_is_taken_once_it_stood_for_a_minute(path, clock, text):
+    """An empty one is what a crash leaves where there are no hardlinks."""
+    path.write_bytes(text)
     with Lock(str(path)):
         assert 60 < clock.passed < 62
 

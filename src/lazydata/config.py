@@ -50,7 +50,7 @@ def _cache_dir() -> str:
     if sys.platform.startswith("linux"):
         # platformdirs' own rule. Importing it takes as long as all the rest of the
         # first track(), and this is the one directory that track() always needs.
-        chosen = os.environ.get("XDG_CACHE_HOME", "").strip()
+        chosen = os.environ.get("XDG_CACHE_HOME", "")
         cache = chosen if os.path.isabs(chosen) else os.path.expanduser("~/.cache")
         return os.path.join(cache, "lazydata")
     return _platform("user_cache_dir")

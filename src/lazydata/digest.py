@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lazydata.errors import FileBusy
 from lazydata.stamp import Stamp, is_racy, stamp_of
@@ -120,7 +120,11 @@ class Hasher:
             self._quick = xxh3_128(seed=seed)
 
     def update(self, block: bytes | memoryview) -> None:
+        """Feed a block to the digest."""
         self._identity.update(block)
+
+    def glance(self, block: bytes | memoryview) -> None:
+        """Feed a block to the fingerprint; another thread may do it, a block ahead."""
         if self._quick is not None:
             self._quick.update(block)
 
@@ -133,7 +137,9 @@ class Hasher:
         return self._quick.digest() if self._quick is not None else b""
 
 
-def blocks(descriptor: int, size: int) -> Iterator[memoryview]:
+def blocks(
+    descriptor: int, size: int, glance: Callable[[memoryview], None] | None = None
+) -> Iterator[memoryview]:
     """The bytes of an open file, in blocks that are valid until the next one is asked for.
 
     A large file is read ahead by a thread, so that reading and hashing overlap.
@@ -141,23 +147,31 @@ def blocks(descriptor: int, size: int) -> Iterator[memoryview]:
     Args:
         descriptor: open for reading, at the start.
         size: about how many bytes will come; it only chooses the way of reading.
+        glance: called with each block, in order, by the thread that reads.
     """
     source = io.FileIO(descriptor, closefd=False)
+
+    def fill(buffer: memoryview) -> memoryview:
+        block = buffer[: source.readinto(buffer)]
+        if glance is not None:
+            glance(block)
+        return block
+
     now = memoryview(bytearray(min(BLOCK, size + 1)))
     reader = _reader() if size >= _READ_AHEAD_FROM else None
     if reader is None:
-        while count := source.readinto(now):
-            yield now[:count]
+        while block := fill(now):
+            yield block
         return
     ahead = memoryview(bytearray(BLOCK))
     with reader:
-        count = source.readinto(now)
-        while count:
-            coming = reader.submit(source.readinto, ahead)
+        block = fill(now)
+        while block:
+            coming = reader.submit(fill, ahead)
             try:
-                yield now[:count]
+                yield block
             finally:
-                count = coming.result()
+                block = coming.result()
             now, ahead = ahead, now
 
 
@@ -176,7 +190,7 @@ def _reader() -> ThreadPoolExecutor | None:
 def hash_open(descriptor: int, size: int, algorithm: str, seed: int | None) -> Hasher:
     """Hash an open file from where it stands to its end."""
     hasher = Hasher(algorithm, seed=seed, threads=size >= _READ_AHEAD_FROM)
-    for block in blocks(descriptor, size):
+    for block in blocks(descriptor, size, hasher.glance):
         hasher.update(block)
     return hasher
 
@@ -221,8 +235,8 @@ def fingerprint_file(path: str, seed: int) -> tuple[bytes, Stamp, int]:
     try:
         before = stamp_of(descriptor)
         quick = xxh3_128(seed=seed)
-        for block in blocks(descriptor, before.size):
-            quick.update(block)
+        for _ in blocks(descriptor, before.size, quick.update):
+            pass
         same = stamp_of(descriptor) == before
     finally:
         os.close(descriptor)

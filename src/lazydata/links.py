@@ -66,7 +66,7 @@ def copy(source: str, target: str, *, algorithm: str = "blake3", seed: int | Non
         hasher = Hasher(algorithm, seed=seed, threads=size >= HARDLINK_FROM)
         with open(target, "xb", buffering=0) as writing:
             try:
-                for block in blocks(reading, size):
+                for block in blocks(reading, size, hasher.glance):
                     hasher.update(block)
                     while block:
                         block = block[writing.write(block) :]

@@ -52,7 +52,7 @@ class Lock:
         while not self._taken(temp):
             found, now = _read(self._path), time.monotonic()
             if found != holder:
-                holder, since = found, now
+                holder, since, self._refused = found, now, 0.0
             if _is_gone(found, now - since):
                 self._break(found)
             if now - begun > _WAIT_SECONDS:
@@ -94,6 +94,7 @@ class Lock:
                 self._refused = 0.0  # whoever was to break the lock has died over it
                 remove(guard)
             return
+        self._refused = 0.0
         try:
             if _read(self._path) == holder:
                 remove(self._path)

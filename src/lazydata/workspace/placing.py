@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from lazydata import fsutil, links
-from lazydata.digest import Hashed, hash_file
+from lazydata.digest import Hashed, fingerprint_file, hash_file
 from lazydata.errors import FileBusy, FileChanged, LazydataError, ObjectCorrupt, ObjectMissing
 from lazydata.index import Index
 from lazydata.manifest import Version
 from lazydata.messages import warn
-from lazydata.stamp import Stamp, stamp_of
+from lazydata.stamp import stamp_of
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import stat
 
@@ -61,7 +61,6 @@ def put_in_place(
         fsutil.keep_mode(real, temp, add=0o200)
         arriving = stamp_of(temp)
     aside = fsutil.temp_name(os.path.dirname(real))
-    before = stamp_of(real)
     try:
         os.link(real, aside)
         linked = True
@@ -83,7 +82,7 @@ def put_in_place(
         refuse_if_open(real, name)
         raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
     try:
-        left = _written(aside, before, expected, index)
+        left = _written(aside, expected, index)
         if left is not None:
             workspace.store.adopt(aside, left, index, link=False)
             workspace.baseline.displaced(name, left.digest)
@@ -102,9 +101,12 @@ def put_in_place(
         index.restamp(leaving, stamp_of(path))
 
 
-def _written(aside: str, before: Stamp, expected: Hashed, index: Index) -> Hashed | None:
-    """What was written to a file since it was looked at, if anything was."""
-    if not expected.racy and before == expected.stamp and stamp_of(aside)[:4] == before[:4]:
+def _written(aside: str, expected: Hashed, index: Index) -> Hashed | None:
+    """What was written to a file since it was looked at, if anything was.
+
+    No stamp can tell: our own link moved the ctime, and anybody may set the mtime.
+    """
+    if expected.fingerprint and fingerprint_file(aside, index.seed)[0] == expected.fingerprint:
         return None
     left = hash_file(aside, algorithm=expected.digest.algorithm, seed=index.seed)
     if left.digest == expected.digest:

@@ -134,6 +134,7 @@ def read(workspace: Workspace, index: Index, entry: Entry, version: str | None =
         ObjectMissing: it is neither stored nor on a remote.
         ObjectCorrupt: it is damaged everywhere.
     """
+    workspace.place(entry.path)
     digest = version_of(workspace, entry, version)
     wanted = {v.digest: v for v in entry.versions}.get(digest, Version(digest))
     return sound(workspace, index, entry.path, wanted, lambda: workspace.store.check(digest, index))
@@ -223,7 +224,8 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
             damage.append(Damage(digest, "corrupt", tuple(listed.get(digest, ()))))
         except OSError as error:
             raise from_os_error(error, "read", store.path_of(digest)) from error
-    lacking = [digest for digest in listed if not store.has(digest)]
+    told = {row.digest for row in damage}
+    lacking = [digest for digest in listed if digest not in told and not store.has(digest)]
     if lacking:
         from lazydata.workspace.remotes import on_remotes
 
