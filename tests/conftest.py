@@ -63,6 +63,8 @@ for name in (
 packages = ["lazydata"] + (["typer", "rich", "click"] if kind == "cli" else [])
 for name in packages:
     load(name)
+    if name not in sys.modules:
+        continue
     for found in pkgutil.walk_packages(sys.modules[name].__path__, name + "."):
         if not found.name.endswith("__main__"):
             load(found.name)

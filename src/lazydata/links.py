@@ -135,44 +135,17 @@ def is_shared(status: os.stat_result) -> bool:
     return status.st_nlink > 1 and stat.S_ISREG(status.st_mode) and not status.st_mode & _WRITE
 
 
-def unshare(path: str, status: os.stat_result, *, keep_bytes: bool = True) -> None:
+def unshare(path: str, *, keep_bytes: bool = True) -> None:
     """Give a path an inode of its own, writable, in one step.
 
     Args:
         path: of a hardlinked file; a symlink to it stays a symlink.
-        status: of the file; one that has another inode by now is left alone.
         keep_bytes: False leaves it empty, for a writer that truncates anyway.
 
     Raises:
         OSError: the path is then as it was.
     """
     path = os.path.realpath(path)
-    # Two writers at once: the second must not replace the file that the first one writes.
-    with _InodeLock(path):
-        if os.path.samestat(os.stat(path), status):
-            _unshare(path, keep_bytes)
-
-
-class _InodeLock:
-    """An advisory lock on whatever file a path names now; between threads as well."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDONLY)
-        try:
-            import fcntl
-
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        except (ImportError, OSError):
-            pass  # no such locks here: what is left is the race between two writers
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-
-def _unshare(path: str, keep_bytes: bool) -> None:
     temp = temp_name(os.path.dirname(path))
     try:
         if not keep_bytes:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 
-from lazydata import config, links
+from lazydata import config, fsutil, links
 from lazydata.digest import hash_file
-from lazydata.errors import LazydataError
+from lazydata.errors import FileBusy, LazydataError
 from lazydata.fsutil import is_inside
 from lazydata.index import Index
+from lazydata.lock import Lock
 from lazydata.stamp import stamp_of
 from lazydata.store import Store
 from lazydata.workspace import Workspace
+
+_PATIENCE = 30  # times the two minutes that a lock is waited for
 
 
 def unshare_object(path: str, status: os.stat_result, *, keep_bytes: bool = True) -> bool:
@@ -30,10 +33,32 @@ def unshare_object(path: str, status: os.stat_result, *, keep_bytes: bool = True
         shared = _object_of(path, status, store, index)
         if shared is None:
             return False
-        before = stamp_of(shared)
-        links.unshare(path, status, keep_bytes=keep_bytes)
-        index.restamp(before, stamp_of(shared))
+        # Two writers at once: the second must not replace the file that the first one writes.
+        lock = os.path.join(store.directory, "tmp", f"unshare-{status.st_dev}-{status.st_ino}")
+        for _ in range(_PATIENCE):
+            try:
+                with Lock(lock):
+                    _unshare_once(path, status, shared, index, keep_bytes=keep_bytes)
+                break
+            except FileBusy:
+                continue  # a large file is still being copied
+            except FileNotFoundError:
+                fsutil.make_dirs(os.path.dirname(lock))
+            except OSError:
+                # A store that is only read: what is left is the race between two writers.
+                _unshare_once(path, status, shared, index, keep_bytes=keep_bytes)
+                break
     return True
+
+
+def _unshare_once(
+    path: str, status: os.stat_result, shared: str, index: Index, *, keep_bytes: bool
+) -> None:
+    if not _is_same(path, status):
+        return  # somebody else has done it
+    before = stamp_of(shared)
+    links.unshare(path, keep_bytes=keep_bytes)
+    index.restamp(before, stamp_of(shared))
 
 
 def _object_of(path: str, status: os.stat_result, store: Store, index: Index) -> str | None:

@@ -190,7 +190,7 @@ def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
         if status.st_nlink > 1:
             done = unshare_object(real, status)
             if not done and links.is_shared(status):
-                links.unshare(real, status)  # whatever it shares with, it is protected
+                links.unshare(real)  # whatever it shares with, it is protected
                 done = True
         if not os.stat(real).st_mode & stat.S_IWUSR:
             os.chmod(real, stat.S_IMODE(os.stat(real).st_mode) | stat.S_IWUSR)
