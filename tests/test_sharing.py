@@ -10,7 +10,8 @@ X, Y, Z = "data/x.csv", "data/deep/y.csv", "other/z.csv"
 CONTENT = {X: b"x,1\n", Y: b"y,22\n", Z: b"z,333\n"}
 SCRIPT = f"""\
 from lazydata import track
-print(open(track({X!r})).read(), end="")
+with open(track({X!r})) as file:
+    print(file.read(), end="")
 """
 
 

@@ -591,7 +591,10 @@ def test_quiet_silences_all_but_warnings(project, digest):
 
 def test_nothing_is_written_to_stdout(project):
     project.write(X, V1)
-    script = f"from lazydata import track\nprint(open(track({X!r}), 'rb').read())\n"
+    script = (
+        "from lazydata import track\n"
+        f"with open(track({X!r}), 'rb') as file:\n    print(file.read())\n"
+    )
     assert project.run_script(script).stdout == f"{V1!r}\n"
 
 
