@@ -284,12 +284,15 @@ def test_limit_on_file_sizes_leaves_no_lock(desk, path):
         f"""
         import resource
         from lazydata.lock import Lock
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
         try:
             with Lock({str(path)!r}):
                 pass
         except OSError:
             raise SystemExit(7)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
         """,
         code=7,
     )

@@ -90,11 +90,14 @@ def _platform(function: str) -> str:
     import platformdirs
 
     try:
-        return str(getattr(platformdirs, function)("lazydata", appauthor=False))
-    except RuntimeError as error:
+        directory = str(getattr(platformdirs, function)("lazydata", appauthor=False))
+    except RuntimeError:
+        directory = ""
+    if not os.path.isabs(directory):
         raise UsageError(
             "this user has no home directory", hint="set LAZYDATA_HOME to a directory to use"
-        ) from error
+        )
+    return directory
 
 
 def load() -> dict[str, Any]:
