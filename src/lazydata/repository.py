@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -28,7 +28,7 @@ from lazydata.errors import (
 )
 from lazydata.messages import warn
 from lazydata.progress import Progress, attempt, silent
-from lazydata.remotes.base import Remote
+from lazydata.remotes.base import Remote, step
 from lazydata.remotes.claims import (
     BYTES_AT_MOST,
     FOLDER,
@@ -161,23 +161,23 @@ class Repository:
         """
         # Below the folder that every push writes to, and no name of an index file.
         key, data = f"{FOLDER}probe-{secrets.token_hex(8)}", secrets.token_bytes(16)
-        async with _step("create it"):
+        async with step("create it"):
             await self._remote.prepare()
-        async with _step("read it"):
+        async with step("read it"):
             marked = await self.check()
-        async with _step("list it"):
+        async with step("list it"):
             async for _ in self._remote.list(FOLDER):
                 pass
-        async with _step("write to it"):
+        async with step("write to it"):
             await self._remote.put_bytes(key, data)
-        async with _step("read back what was written"):
+        async with step("read back what was written"):
             back = await self._remote.get_range(key, 0, 2 * len(data))
         if back != data:
             raise RemoteUnavailable(f"{self.url}: it gave back other bytes than were written")
-        async with _step("delete what was written"):
+        async with step("delete what was written"):
             await self._remote.delete([key])
         if not marked:
-            async with _step("write to it"):
+            async with step("write to it"):
                 await self._mark()
 
     async def refresh(self) -> None:
@@ -400,12 +400,3 @@ class Repository:
         """Ask the memory: it may be a database, so in a thread, and one call at a time."""
         async with self._remembering:
             return await in_thread(call, *args)
-
-
-@asynccontextmanager
-async def _step(doing: str) -> AsyncIterator[None]:
-    """Say which step of a probe failed."""
-    try:
-        yield
-    except (RemoteDenied, RemoteUnavailable) as error:
-        raise type(error)(f"can't {doing}: {error.message}", hint=error.hint) from error

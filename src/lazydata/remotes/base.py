@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from lazydata.errors import RemoteDenied, RemoteUnavailable
 from lazydata.progress import Progress
 
 _PART = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
@@ -160,3 +162,12 @@ def check_folder(prefix: str) -> str:
     if len(prefix) > _LONGEST or not _FOLDER.fullmatch(prefix):
         raise ValueError(f"{prefix!r} is not a folder of keys")
     return prefix
+
+
+@asynccontextmanager
+async def step(doing: str) -> AsyncIterator[None]:
+    """Say which step of several on a remote failed."""
+    try:
+        yield
+    except (RemoteDenied, RemoteUnavailable) as error:
+        raise type(error)(f"can't {doing}: {error.message}", hint=error.hint) from error
