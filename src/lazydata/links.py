@@ -12,11 +12,11 @@ import os
 import stat
 
 from lazydata.digest import Hasher, blocks
-from lazydata.fsutil import is_network, keep_mode, remove, replace, temp_name
+from lazydata.fsutil import keep_mode, remove, replace, temp_name
+from lazydata.lease import has_writer
 
 HARDLINK_FROM = 1 << 20
 _FICLONE = 0x40049409  # linux/fs.h
-_F_SETSIG, _F_SETLEASE = 10, 1024  # linux/fcntl.h; Python's fcntl lacks the first
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -91,36 +91,6 @@ def may_share(path: str, *, forced: bool) -> bool:
     # Read-only bits do not bind root, so for root a hardlink protects nothing.
     ours = hasattr(os, "geteuid") and os.geteuid() == status.st_uid != 0
     return forced or (status.st_size >= HARDLINK_FROM and ours)
-
-
-def has_writer(path: str) -> bool:
-    """Whether anybody holds the file open for writing, or mapped writable (Linux tells).
-
-    A read lease is refused while there is a writer:
-    https://man7.org/linux/man-pages/man2/F_SETLEASE.2const.html. Where no lease
-    can be had the answer is no: for another's file, and on network file systems,
-    some of which refuse it with the very error that tells of a writer.
-    """
-    try:
-        import fcntl
-        import signal
-
-        if is_network(path, os.stat(path).st_dev):
-            return False
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except (ImportError, AttributeError, OSError):
-        return False
-    try:
-        # A lease that is broken sends SIGIO, which kills; SIGURG is ignored.
-        fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(descriptor, _F_SETLEASE, fcntl.F_RDLCK)
-    except OSError as error:
-        return error.errno == errno.EAGAIN
-    else:
-        fcntl.fcntl(descriptor, _F_SETLEASE, fcntl.F_UNLCK)
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def protect(path: str) -> None:

@@ -30,6 +30,7 @@ from lazydata.fsutil import (
     write_atomic,
 )
 from lazydata.index import FileRow, Index
+from lazydata.lease import has_writer
 from lazydata.stamp import Stamp, stamp_of
 
 TYPE_CHECKING = False
@@ -218,7 +219,7 @@ class Store:
             status = os.stat(path)
             ours = status.st_nlink == 1 and status.st_mode & 0o200
             if ours and links.may_share(path, forced=wanted) and links.hardlink(path, temp):
-                if not links.has_writer(temp):
+                if not has_writer(temp):
                     return "hardlink"
                 remove(temp)  # somebody opened it before it was protected
                 os.chmod(path, status.st_mode & 0o7777)

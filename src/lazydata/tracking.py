@@ -89,7 +89,7 @@ def _settle(
 
     with audit.OwnWork():
         from lazydata.fsutil import is_network
-        from lazydata.links import has_writer
+        from lazydata.lease import has_writer
         from lazydata.workspace import Workspace, absolute
         from lazydata.workspace.settle import Settling
 

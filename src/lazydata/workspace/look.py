@@ -10,7 +10,7 @@ from lazydata import fsutil
 from lazydata.digest import Digest, Hashed, fingerprint_file, hash_file
 from lazydata.errors import FileChanged, UsageError, from_os_error
 from lazydata.index import FileRow, Index
-from lazydata.links import has_writer
+from lazydata.lease import has_writer
 from lazydata.stamp import Stamp, is_racy, stamp_from
 
 

@@ -8,6 +8,7 @@ from lazydata import fsutil, links
 from lazydata.digest import Hashed, fingerprint_file, hash_file
 from lazydata.errors import FileBusy, FileChanged, LazydataError, ObjectCorrupt, ObjectMissing
 from lazydata.index import Index
+from lazydata.lease import has_writer
 from lazydata.manifest import Version
 from lazydata.messages import warn
 from lazydata.stamp import stamp_of
@@ -28,7 +29,7 @@ def refuse_if_open(real: str, name: str) -> None:
     Raises:
         FileBusy: there is one.
     """
-    if links.has_writer(real):
+    if has_writer(real):
         raise FileBusy(
             f"{name} is to be replaced, but a program holds it open for writing",
             hint="close it there, then run it again",
@@ -77,7 +78,7 @@ def put_in_place(
             fsutil.add_name(aside, real)
         raise
     index.restamp(arriving, stamp_of(real))
-    if links.has_writer(aside):
+    if has_writer(aside):
         os.replace(aside, real)
         refuse_if_open(real, name)
         raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
