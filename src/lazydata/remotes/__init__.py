@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Names, not classes: an SDK is imported when a remote of its kind is opened.
 SCHEMES = {
     "file": "lazydata.remotes.file:FileRemote",
+    "s3": "lazydata.remotes.s3:S3Remote",
+    "ssh": "lazydata.remotes.sftp:SftpRemote",
 }
 
 

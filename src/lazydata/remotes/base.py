@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,6 +15,11 @@ _PART = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
 _KEY = re.compile(rf"{_PART}(?:/{_PART})*")
 _FOLDER = re.compile(rf"(?:{_PART}/)*")
 _LONGEST = 512
+
+
+# How a backend asks the user for a password. The command line sets it; a program that
+# calls track() is not asked anything.
+prompt: Callable[[str], str | None] | None = None
 
 
 class Stat(NamedTuple):
@@ -75,7 +80,9 @@ class Remote(Protocol):
 
     Attributes:
         url: printable: there is no secret in it.
-        concurrency: how many calls are worth having in flight.
+        concurrency: how many calls are worth having in flight; whoever opens the
+            remote may set another number before its first call, and it is then also a
+            limit on what the remote does at once by itself (parts of a large object).
     """
 
     url: str
