@@ -200,6 +200,14 @@ def test_a_usage_next_to_one_makes_a_list_and_keeps_the_comment():
     assert new == LIST.replace("size: 3\n", "size: 3\n    usage: y.py\n")
 
 
+def test_several_new_keys_of_a_version_that_was_there():
+    source = f"files:\n- path: b\n  hash: {H[1]}\n- path: a\n  hash: {H[0]}\n"
+    told = Version(H[1], 7, ("train.py",), 1)
+    new, entry = edit.record(source, read(source), "b", told)
+    assert entry.latest == told
+    assert new == source.replace(f"{H[1]}\n", f"{H[1]}\n  size: 7\n  files: 1\n  usage: train.py\n")
+
+
 def test_a_version_that_was_there_moves_to_the_end_with_its_comments_inside():
     source, _ = edit.record(LIST, read(LIST), "a", Version(H[3], 9))
     new, entry = edit.record(source, read(source), "a", Version(H[1], 4, ("y.py",)))

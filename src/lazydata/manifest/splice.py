@@ -136,7 +136,19 @@ def amend(text: str, item: Item, version: Version, newline: str) -> list[Splice]
     added = version.usage[len(item.version.usage) :]
     if added:
         splices += _add_usage(text, item, added, newline)
-    return splices
+    return _joined(splices)
+
+
+def _joined(splices: list[Splice]) -> list[Splice]:
+    """As they are, but lines that are put in at one place are one splice: checks look behind it."""
+    joined: list[Splice] = []
+    for each in splices:
+        last = joined[-1] if joined else None
+        if last is not None and last.start == last.end == each.start == each.end:
+            joined[-1] = last._replace(new=last.new + each.new)
+        else:
+            joined.append(each)
+    return joined
 
 
 def _add_usage(text: str, item: Item, added: tuple[str, ...], newline: str) -> list[Splice]:
