@@ -410,3 +410,18 @@ def test_reflink_where_there_is_none_is_an_error_or_a_copy(project, no_reflink):
     project.tracker().ask("track(path)", path=X)
     assert project.read(X) == OLD
     assert not project.versions(X) or (project.holds(OLD) and not is_linked(project))
+
+
+def test_temp_files_without_a_name_are_no_concern(project):
+    """The hook is told the directory of such a file, and a directory has many links."""
+    project.run_code(
+        """
+        import sys, tempfile
+        import lazydata
+        with tempfile.TemporaryFile() as file:
+            file.write(b"x")
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"x")
+        assert "lazydata.workspace" not in sys.modules
+        """
+    )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LIMIT = 100_000
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_TRUNC
+_KIND, _REGULAR = 0o170000, 0o100000  # of a mode; the module stat would cost an import
 _written: "dict[str, None]" = {}
 _own_threads: "set[int]" = set()
 
@@ -70,7 +71,8 @@ def _changed(path: object, *_: object) -> None:
 
 def _unshare(path: str, *, keep_bytes: bool) -> None:
     status = os.stat(path)
-    if status.st_nlink > 1:
+    # Of a temp file that will have no name the hook is told the directory.
+    if status.st_nlink > 1 and status.st_mode & _KIND == _REGULAR:
         with OwnWork():
             from lazydata.workspace.unsharing import unshare_object
 
