@@ -21,6 +21,9 @@ QUICKSTART = ROOT / "examples" / "quickstart" / "run.py"
 # Warnings are errors: pytest says so for its own process, this for the others.
 STRICT = {"PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "error")}
 
+# Most tests wait for child processes. More than four at once and they wait for each other.
+PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
+
 
 def group(name: str) -> list[str]:
     """The requirements of one dependency group in pyproject.toml."""
@@ -59,7 +62,7 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, with branch coverage; after ``--``: which ones, and no floor."""
     session.install("-e", ".", *group("test"))
-    args = [*session.posargs, "--cov-fail-under=0"] if session.posargs else ["--cov"]
+    args = [*session.posargs, "--cov-fail-under=0"] if session.posargs else [*PARALLEL, "--cov"]
     session.run("pytest", *args, env={**STRICT, "COVERAGE_FILE": str(inside(session, "coverage"))})
 
 
@@ -70,7 +73,7 @@ def minimums(session: nox.Session) -> None:
     oldest = [f"{r.name}=={lower_bound(r.specifier)}" for r in requirements]
     session.log("with %s", ", ".join(oldest))
     session.install("-e", ".", *oldest, *group("test"))
-    session.run("pytest", *session.posargs, env=STRICT)
+    session.run("pytest", *PARALLEL, *session.posargs, env=STRICT)
 
 
 @nox.session

@@ -40,7 +40,7 @@ class IndexedMemory:
                 [(url, name)],
                 ("INSERT OR REPLACE INTO claims VALUES (?,?,?)", [(url, name, project)]),
                 (
-                    "INSERT INTO located VALUES (?,?,?,?,?,?,?,?)",
+                    "INSERT INTO located VALUES (?,?,?,?,?,?,?,?,0)",
                     (
                         (url, name, r.digest, at.size, at.key, at.offset, at.stored, at.codec)
                         for r in rows
@@ -62,12 +62,16 @@ class IndexedMemory:
             )
         self._volatile.forget(url, names)
 
-    def lookup(self, url: str, digests: Collection[Digest]) -> dict[Digest, list[Location]]:
+    def lookup(
+        self, url: str, digests: Collection[Digest], *, absent: bool
+    ) -> dict[Digest, list[Location]]:
         """See ``ClaimMemory.lookup``."""
-        found = self._volatile.lookup(url, digests)
+        found = self._volatile.lookup(url, digests, absent=absent)
         columns = "digest, key, start, stored, codec, size"
         for digest, key, offset, stored, codec, size in self._rows(
-            f"SELECT DISTINCT {columns} FROM located WHERE remote = ?", (url,), digests
+            f"SELECT DISTINCT {columns} FROM located WHERE remote = ? AND absent <= ?",
+            (url, int(absent)),
+            digests,
         ):
             at = Location(key=key, offset=offset, stored=stored, codec=codec, size=size)
             places = found.setdefault(Digest(digest), [])
@@ -79,20 +83,46 @@ class IndexedMemory:
         """See ``ClaimMemory.claimed``."""
         rows = self._rows(
             "SELECT DISTINCT digest FROM located JOIN claims USING (remote, name)"
-            " WHERE remote = ? AND project = ?",
+            " WHERE remote = ? AND project = ? AND absent = 0",
             (url, project),
             digests,
         )
         return {Digest(row[0]) for row in rows} | self._volatile.claimed(url, project, digests)
 
-    def absent(self, url: str, digest: Digest) -> None:
-        """See ``ClaimMemory.absent``."""
+    def extents(self, url: str, keys: Collection[str]) -> dict[str, int]:
+        """See ``ClaimMemory.extents``."""
+        found = self._volatile.extents(url, keys)
         with Index(self._directory) as index:
-            index.write("DELETE FROM located WHERE remote = ? AND digest = ?", [(url, digest)])
-        self._volatile.absent(url, digest)
+            for key in keys:
+                rows = index.read(
+                    "SELECT MAX(start + stored) FROM located WHERE remote = ? AND key = ?",
+                    (url, key),
+                )
+                found[key] = max(found[key], (rows and rows[0][0]) or 0)
+        return found
+
+    def small(self, url: str, project: str, rows: int) -> set[str]:
+        """See ``ClaimMemory.small``."""
+        with Index(self._directory) as index:
+            found = index.read(
+                "SELECT name FROM claims WHERE remote = ? AND project = ? AND"
+                " (SELECT COUNT(*) FROM located WHERE located.remote = claims.remote"
+                " AND located.name = claims.name) <= ?",
+                (url, project, rows),
+            )
+        return {name for (name,) in found or ()} | self._volatile.small(url, project, rows)
+
+    def mark(self, url: str, digests: Collection[Digest], *, absent: bool) -> None:
+        """See ``ClaimMemory.mark``."""
+        with Index(self._directory) as index:
+            index.write(
+                "UPDATE located SET absent = ? WHERE remote = ? AND digest = ?",
+                [(int(absent), url, digest) for digest in digests],
+            )
+        self._volatile.mark(url, digests, absent=absent)
 
     def _rows(
-        self, sql: str, values: tuple[str, ...], digests: Collection[Digest]
+        self, sql: str, values: tuple[str | int, ...], digests: Collection[Digest]
     ) -> list[tuple[str, str, int, int, str, int]]:
         wanted = list(digests)
         found = []

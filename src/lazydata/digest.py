@@ -286,6 +286,24 @@ def hash_file(path: str, *, algorithm: str = "blake3", seed: int | None = None) 
     raise FileBusy(f"{path} keeps changing while it is read", hint="wait until its writer is done")
 
 
+def digest_of(data: bytes, algorithm: str = "blake3") -> Digest:
+    """The digest of bytes that are in memory."""
+    if algorithm == "blake3":
+        from blake3 import blake3
+
+        return Digest(f"blake3:{blake3(data).hexdigest()}")
+    hasher = Hasher(algorithm)
+    hasher.update(data)
+    return hasher.digest
+
+
+def fingerprint_of(data: bytes, seed: int) -> bytes:
+    """The fingerprint of bytes that are in memory."""
+    from xxhash import xxh3_128_digest
+
+    return xxh3_128_digest(data, seed=seed)
+
+
 def fingerprint_file(path: str, seed: int) -> tuple[bytes, Stamp, int]:
     """The fingerprint of a file, its stamp, and the clock before the read.
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _NETWORK = (
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "ceph", "lustre", "gpfs"),
     *("beegfs", "glusterfs", "afpfs", "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"),
     *("fuse.rclone", "fuse.juicefs", "fuse.gcsfuse"),
 )
+# So few files are flushed one by one: the others' data on that disk is not waited for.
+FLUSHED_ALONE = 8
+_BINARY = getattr(os, "O_BINARY", 0)
 _network_devices: dict[int, bool] = {}
 
 
@@ -39,20 +46,59 @@ def fsync_dir(path: str) -> None:
         os.close(descriptor)
 
 
-def make_dirs(path: str) -> None:
-    """Make a directory and its parents, each durable in its own parent."""
+def flush_files(paths: Sequence[str]) -> None:
+    """Flush files, and the names in their directories.
+
+    Many of them are flushed together (``syncfs``, Linux), which costs about what one
+    costs: https://man7.org/linux/man-pages/man2/syncfs.2.html.
+    """
+    directories = dict.fromkeys(map(os.path.dirname, paths))
+    if len(paths) > FLUSHED_ALONE:
+        devices = {os.stat(each).st_dev: each for each in directories}
+        if all(_sync_file_system(each) for each in devices.values()):
+            return
+    for path in paths:
+        fsync_file(path)
+    for directory in directories:
+        fsync_dir(directory)
+
+
+def _sync_file_system(path: str) -> bool:
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return False
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if call(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), path)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def make_dirs(path: str, *, durable: bool = True) -> None:
+    """Make a directory and its parents, each durable in its own parent.
+
+    Args:
+        path: of the directory.
+        durable: False where the caller flushes all of it afterwards.
+    """
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
     if parent != path:
-        make_dirs(parent)
+        make_dirs(parent, durable=durable)
     try:
         os.mkdir(path)
     except FileExistsError:
         if not os.path.isdir(path):
             raise
     else:
-        fsync_dir(parent)
+        if durable:
+            fsync_dir(parent)
 
 
 def temp_name(directory: str) -> str:
@@ -78,6 +124,24 @@ def replace(source: str, target: str, *, durable: bool = True) -> None:
             time.sleep(0.05)
     if durable:
         fsync_dir(os.path.dirname(target))
+
+
+def write_new(path: str, data: bytes) -> None:
+    """Write a new file, not flushed; it is gone again where that fails.
+
+    Raises:
+        FileExistsError: there is one already.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+    except BaseException:
+        remove(path)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def write_atomic(path: str, data: bytes, *, temp_dir: str | None = None) -> None:
@@ -116,8 +180,13 @@ def create_atomic(path: str, data: bytes) -> bool:
         remove(temp)
 
 
-def add_name(source: str, target: str) -> bool:
+def add_name(source: str, target: str, *, durable: bool = True) -> bool:
     """Give a file the name ``target`` unless that is taken; ``source`` is then unchanged.
+
+    Args:
+        source: a temp file on the same file system.
+        target: its new name.
+        durable: False where the caller flushes the directory afterwards.
 
     Returns:
         Whether the file has the name now, and only that.
@@ -125,15 +194,17 @@ def add_name(source: str, target: str) -> bool:
     try:
         os.link(source, target)
     except FileExistsError:
-        fsync_dir(os.path.dirname(target))  # whoever made it may still be about to
+        if durable:
+            fsync_dir(os.path.dirname(target))  # whoever made it may still be about to
         return False
     except OSError:  # no hardlinks here: what comes in this very moment is lost
         if os.path.lexists(target):
             return False
-        replace(source, target)
+        replace(source, target, durable=durable)
     else:
         remove(source)
-        fsync_dir(os.path.dirname(target))
+        if durable:
+            fsync_dir(os.path.dirname(target))
     return True
 
 

@@ -38,10 +38,16 @@ CREATE TABLE versions (
 CREATE TABLE claims (remote TEXT, name TEXT, project TEXT, PRIMARY KEY (remote, name));
 CREATE TABLE located (
     remote TEXT, name TEXT, digest TEXT, size INTEGER, key TEXT, start INTEGER,
-    stored INTEGER, codec TEXT
+    stored INTEGER, codec TEXT, absent INTEGER DEFAULT 0
 );
 CREATE INDEX located_digest ON located (remote, digest);
+CREATE INDEX located_key ON located (remote, key);
 CREATE INDEX located_name ON located (remote, name);
+CREATE TABLE packs (store TEXT, name TEXT, PRIMARY KEY (store, name)) WITHOUT ROWID;
+CREATE TABLE packed (
+    store TEXT, digest TEXT, pack TEXT, size INTEGER, start INTEGER, stored INTEGER, codec TEXT,
+    PRIMARY KEY (store, digest, pack)
+) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
 

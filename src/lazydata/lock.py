@@ -30,7 +30,7 @@ class Lock:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._mine = f"{_host()}\t{os.getpid()}\t{_boot_id()}\t{os.urandom(8).hex()}\n".encode()
+        self._mine = f"{host()}\t{os.getpid()}\t{_boot_id()}\t{os.urandom(8).hex()}\n".encode()
         self._refused = 0.0
 
     def __enter__(self) -> None:
@@ -104,8 +104,8 @@ class Lock:
 
 def _is_gone(holder: bytes, stood: float) -> bool:
     fields = holder.decode("ascii", "replace").split("\t")
-    if len(fields) == 4 and fields[0] == _host():
-        return fields[2] != _boot_id() or not (fields[1].isdigit() and _is_alive(int(fields[1])))
+    if len(fields) == 4 and fields[0] == host():
+        return fields[2] != _boot_id() or not (fields[1].isdigit() and is_alive(int(fields[1])))
     return stood > _STALE_SECONDS
 
 
@@ -114,7 +114,8 @@ def _name(holder: bytes) -> str:
     return f"process {fields[1]} on {fields[0]}" if len(fields) == 4 else "unknown"
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this host is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -124,7 +125,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _host() -> str:
+def host() -> str:
     """This host, as far as its process numbers mean the same: containers may share the rest."""
     try:
         numbers = os.readlink("/proc/self/ns/pid")

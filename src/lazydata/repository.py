@@ -1,4 +1,4 @@
-"""Objects and the claims to them on a remote (``remotes.layout`` says where what lies).
+"""Objects and packs on a remote, and the claims to them (``remotes.layout`` says where).
 
 Data is written first and claimed afterwards: what dies in between leaves data
 that nobody claims, and the next push takes it up.
@@ -6,60 +6,71 @@ that nobody claims, and the next push takes it up.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol
 
-from lazydata.digest import Digest
+from lazydata.digest import Digest, digest_of
 from lazydata.errors import (
+    FileDenied,
     LazydataError,
     ObjectCorrupt,
     ObjectMissing,
     RemoteDenied,
     RemoteObjectMissing,
     RemoteUnavailable,
-    UsageError,
     from_os_error,
     most_telling,
 )
+from lazydata.fsutil import remove, temp_name
 from lazydata.messages import warn
+from lazydata.packs import Blob, PackWriter, check_claimed, verified
 from lazydata.progress import Progress, attempt, silent
-from lazydata.remotes.base import Remote, step
-from lazydata.remotes.claims import (
-    BYTES_AT_MOST,
-    FOLDER,
-    RAW,
-    Claim,
-    ClaimMemory,
-    Location,
-    Row,
-    decode,
-    encode,
-    key_of,
-    name_of,
-    split,
-)
-from lazydata.remotes.layout import (
-    MARKER,
-    MARKER_AT_MOST,
-    MARKER_BYTES,
-    check_marker,
-    is_whole,
-    object_key,
-    unclaimed_keys,
-)
+from lazydata.remotes.base import Remote
+from lazydata.remotes.catalogue import Catalogue
+from lazydata.remotes.claims import RAW, ClaimMemory, Location, Row
+from lazydata.remotes.layout import is_whole, object_key, pack_key, pack_of, unclaimed_keys
 from lazydata.remotes.threads import in_thread, leaving_in_thread, spread
-
-T = TypeVar("T")
 
 # From here on it is cheaper to ask whether an object is there than to send it again.
 _ASK_FIRST = 1 << 20
-_MERGED_AT_ONCE = 4
-_LISTINGS = 3
+
+
+class Turn(Protocol):
+    """This process is the one that does something."""
+
+    def touch(self) -> None:
+        """Show those who wait that it is still done."""
+
+    def release(self) -> None:
+        """Let the others look."""
+
+
+class ObjectStore(Protocol):
+    """What a pull needs of the store. Everything is called from worker threads."""
+
+    def lacking(self, digests: Iterable[Digest]) -> list[Digest]:
+        """Those of some objects that are not there."""
+
+    def incoming(self, digest: Digest) -> AbstractContextManager[Path]:
+        """A file to fill; leaving it verifies, then gives it its name.
+
+        It may hold the beginning already, which an earlier attempt left.
+
+        Raises:
+            ObjectCorrupt: the bytes are not the object's; the store is as it was.
+        """
+
+    def incoming_pack(self, name: str) -> AbstractContextManager[Path]:
+        """The same for a whole pack, by its 64 hex digits."""
+
+    def put(self, objects: Sequence[tuple[Digest, bytes]]) -> None:
+        """Take in small objects whose bytes were hashed, all of them durable at once."""
+
+    def try_lock(self, name: str) -> Turn | None:
+        """Be the one process that fetches something; None while another one does."""
 
 
 class Outgoing(NamedTuple):
@@ -90,7 +101,7 @@ class Placed(NamedTuple):
     confirmed: bool
 
 
-class Repository:
+class Repository(Catalogue):
     """Objects on one remote, for one project.
 
     It belongs to one event loop: whoever needs it opens it there, and closes it.
@@ -107,122 +118,19 @@ class Repository:
     """
 
     def __init__(self, remote: Remote, *, memory: ClaimMemory, project: str) -> None:
-        self.url = remote.url
+        super().__init__(remote, memory=memory, project=project)
         self.concurrency = remote.concurrency
-        self._remote = remote
-        self._memory = memory
-        self._project = project
-        self._marked: bool | None = None
-        self._remembering = asyncio.Lock()
 
     async def close(self) -> None:
         """Let go of the remote."""
         await self._remote.close()
 
-    async def check(self) -> bool:
-        """Look whether this lazydata can use what lies there; asked once.
-
-        Returns:
-            Whether the remote says its format; one that is empty does not yet.
-
-        Raises:
-            UsageError: a newer lazydata wrote it, or it is something else.
-            RemoteUnavailable, RemoteDenied: it can't be asked.
-        """
-        if self._marked is None:
-            self._marked = await self._read_marker()
-        return self._marked
-
-    async def ask(self, *, writing: bool) -> None:
-        """Ask the remote for next to nothing, to tell its fault from an object's.
-
-        Args:
-            writing: whether it must take something, too.
-
-        Raises:
-            RemoteUnavailable, RemoteDenied, NoSpace: the remote as a whole fails.
-        """
-        if writing:
-            await self._remote.put_bytes(MARKER, MARKER_BYTES)
-        else:
-            try:
-                await self._remote.get_range(MARKER, 0, MARKER_AT_MOST)
-            except RemoteObjectMissing:
-                pass
-
-    async def probe(self) -> None:
-        """Try all that a remote is needed for, and mark it as one: for ``add-remote``.
-
-        Creates the place where it is missing.
-
-        Raises:
-            RemoteDenied, RemoteUnavailable: saying which step failed.
-            UsageError: see ``check``.
-        """
-        # Below the folder that every push writes to, and no name of an index file.
-        key, data = f"{FOLDER}probe-{secrets.token_hex(8)}", secrets.token_bytes(16)
-        async with step("create it"):
-            await self._remote.prepare()
-        async with step("read it"):
-            marked = await self.check()
-        async with step("list it"):
-            async for _ in self._remote.list(FOLDER):
-                pass
-        async with step("write to it"):
-            await self._remote.put_bytes(key, data)
-        async with step("read back what was written"):
-            back = await self._remote.get_range(key, 0, 2 * len(data))
-        if back != data:
-            raise RemoteUnavailable(f"{self.url}: it gave back other bytes than were written")
-        async with step("delete what was written"):
-            await self._remote.delete([key])
-        if not marked:
-            async with step("write to it"):
-                await self._mark()
-
-    async def refresh(self) -> None:
-        """Learn which index files there are: one listing, and those that are new.
-
-        A damaged one is left out, with a warning.
-
-        Raises:
-            RemoteUnavailable: also where all that was there before is gone,
-                which is how a share looks that is not mounted.
-        """
-        url = self.url
-        for _ in range(_LISTINGS):
-            listed = {name: stat async for name, stat in self._index_files()}
-            known = await self._remember(self._memory.names, url)
-            if known and not listed and not await self._read_marker():
-                raise RemoteUnavailable(
-                    f"{url} is empty, and was not when it was last used",
-                    hint="is the share mounted? If it was emptied on purpose, add it once more",
-                )
-            new = [(name, size) for name, size in listed.items() if name not in known]
-            if new:
-                await self.check()
-            vanished = await self._merge(new)
-            # Only now: what a compaction put together has been merged by then.
-            if gone := known - listed.keys():
-                await self._remember(self._memory.forget, url, gone)
-            if not vanished:
-                return
-        # A compaction is faster than we are; what it wrote is merged next time.
-
-    async def locate(self, digests: Collection[Digest]) -> Mapping[Digest, Sequence[Location]]:
-        """Where objects lie, by the index files merged so far."""
-        return await self._remember(self._memory.lookup, self.url, digests)
-
-    async def unclaimed(self, digests: Collection[Digest]) -> set[Digest]:
-        """Those that no push of this project has claimed, by the index files merged so far."""
-        return set(digests) - await self._remember(
-            self._memory.claimed, self.url, self._project, digests
-        )
+    # Down
 
     async def fetch(
         self,
         digest: Digest,
-        into: Callable[[], AbstractContextManager[Path]],
+        store: ObjectStore,
         progress: Progress = silent,
         *,
         locations: Iterable[Location] = (),
@@ -235,8 +143,7 @@ class Repository:
 
         Args:
             digest: of the object.
-            into: gives a file to fill; leaving it verifies, and raises
-                ``ObjectCorrupt`` where the bytes are not what they should be.
+            store: where it goes.
             progress: told of bytes that arrive.
             locations: as ``locate`` gave them.
 
@@ -245,24 +152,104 @@ class Repository:
             ObjectCorrupt, RemoteDenied, RemoteUnavailable: no place gave it;
                 the most telling of their reasons.
         """
-        keys = [each.key for each in locations if is_whole(each)]
+        places = list(locations)
+        known = {each.key for each in places}
+        places += [
+            Location(key, 0, 0, RAW, 0) for key in unclaimed_keys(digest) if key not in known
+        ]
         failures: list[LazydataError] = []
-        for key in dict.fromkeys([*keys, *unclaimed_keys(digest)]):
+        while places:
+            place, begun = places.pop(0), False
             try:
                 with attempt(progress) as report:
-                    async with leaving_in_thread(into()) as target:
-                        await self._remote.get(key, target, report)
+                    if is_whole(place):
+                        async with leaving_in_thread(store.incoming(digest)) as target:
+                            begun = target.exists()
+                            await self._remote.get(place.key, target, report)
+                    else:
+                        await self._fetch_small(digest, place, store, report)
                 return
             except ObjectCorrupt as error:
-                warn(f"{self.url} has damaged bytes in {key}: they are not {digest}")
+                if begun:  # what an earlier attempt had left may be to blame: it is gone now
+                    places.insert(0, place)
+                    continue
+                warn(f"{self.url} has damaged bytes in {place.key}: they are not {digest}")
                 failures.append(error)
             except (RemoteObjectMissing, RemoteDenied, RemoteUnavailable) as error:
                 failures.append(error)
         worst = most_telling(failures)
         if isinstance(worst, RemoteObjectMissing):
-            await self._remember(self._memory.absent, self.url, digest)
+            await self.mark([digest], absent=True)
             raise RemoteObjectMissing(f"{digest} is not on {self.url}")
         raise worst
+
+    async def _fetch_small(
+        self, digest: Digest, place: Location, store: ObjectStore, report: Progress
+    ) -> None:
+        check_claimed(place.size, place.stored)
+        stored = await self._remote.get_range(place.key, place.offset, place.stored)
+        data = verified(digest, place.codec, stored, place.size)
+        await in_thread(store.put, [(digest, data)])
+        report(len(data))
+
+    async def fetch_range(
+        self, key: str, blobs: Sequence[Blob], store: ObjectStore, progress: Progress = silent
+    ) -> set[Digest]:
+        """Fetch objects that lie near to each other in a pack, with one request.
+
+        Args:
+            key: of the pack.
+            blobs: sorted by their offset.
+            store: where they go.
+            progress: told of the bytes of the objects that are in the store now.
+
+        Returns:
+            Those that came whole; the others are to be fetched from elsewhere.
+
+        Raises:
+            RemoteObjectMissing, RemoteDenied, RemoteUnavailable: the pack can't be read.
+        """
+        begin = blobs[0].offset
+        length = max(each.offset + each.stored for each in blobs) - begin
+        data = memoryview(await self._remote.get_range(key, begin, length))
+
+        def unpack() -> list[tuple[Digest, bytes]]:
+            whole = []
+            for each in blobs:
+                at = each.offset - begin
+                try:
+                    stored = data[at : at + each.stored]
+                    whole.append(
+                        (each.digest, verified(each.digest, each.codec, stored, each.size))
+                    )
+                except ObjectCorrupt:
+                    warn(f"{self.url} has damaged bytes in {key}: they are not {each.digest}")
+            store.put(whole)
+            return whole
+
+        whole = await in_thread(unpack)
+        progress(sum(len(each) for _, each in whole))
+        return {digest for digest, _ in whole}
+
+    async def fetch_pack(
+        self, key: str, store: ObjectStore, progress: Progress = silent, *, size: int = 0
+    ) -> None:
+        """Fetch a whole pack, which the store keeps as it came.
+
+        Args:
+            key: of the pack.
+            store: where it goes.
+            progress: told of bytes that arrive, as many as ``size`` in all.
+            size: of the objects in it that are wanted, bytes.
+
+        Raises:
+            ObjectCorrupt: its bytes are not what its name says.
+            RemoteObjectMissing, RemoteDenied, RemoteUnavailable: it can't be had.
+        """
+        with attempt(progress) as report:
+            async with leaving_in_thread(store.incoming_pack(pack_of(key) or "")) as target:
+                await self._remote.get(key, target, report)
+                report(size - target.stat().st_size)
 
     async def confirm(self, sizes: Mapping[Digest, int | None]) -> set[Digest]:
         """Ask the remote itself which objects it has.
@@ -276,127 +263,155 @@ class Repository:
         Raises:
             RemoteUnavailable, RemoteDenied: it can't be asked.
         """
-        there: set[Digest] = set()
-        located = await self.locate(sizes)
+        located = await self.locate(sizes, absent=True)
+        places = {
+            digest: [*located.get(digest, ()), *self._unclaimed_places(digest)] for digest in sizes
+        }
+        found: dict[str, int | None] = {}
 
-        async def ask(digest: Digest) -> None:
-            keys = [each.key for each in located.get(digest, ()) if is_whole(each)]
-            for key in dict.fromkeys([*keys, *unclaimed_keys(digest)]):
-                found = await self._remote.stat(key)
-                if found is not None and sizes[digest] in (None, found.size):
-                    there.add(digest)
-                    return
-            await self._remember(self._memory.absent, self.url, digest)
+        async def ask(key: str) -> None:
+            stat = await self._remote.stat(key)
+            found[key] = stat.size if stat else None
 
-        await spread(sizes, self.concurrency, ask)
+        # The likeliest place of each first: one question for all that lie in one pack.
+        for turn in range(max(map(len, places.values()), default=0)):
+            keys = {
+                each[turn].key
+                for digest, each in places.items()
+                if turn < len(each) and not self._is_there(sizes[digest], each[:turn], found)
+            }
+            await spread(sorted(keys - found.keys()), self.concurrency, ask)
+        there = {d for d, each in places.items() if self._is_there(sizes[d], each, found)}
+        await self.mark(there, absent=False)
+        await self.mark(sizes.keys() - there, absent=True)
         return there
 
-    async def begin(self) -> None:
-        """What must be there before the first data is: call it once before ``upload``.
+    @staticmethod
+    def _unclaimed_places(digest: Digest) -> list[Location]:
+        return [Location(key, 0, 0, RAW, 0) for key in unclaimed_keys(digest)]
 
-        Raises:
-            UsageError: see ``check``.
-        """
-        if not await self.check():
-            await self._mark()
+    @staticmethod
+    def _is_there(
+        size: int | None, places: Iterable[Location], found: Mapping[str, int | None]
+    ) -> bool:
+        for place in places:
+            has = found.get(place.key)
+            if has is None:
+                continue
+            if size is None or (
+                has == size if is_whole(place) else has >= place.offset + place.stored
+            ):
+                return True
+        return False
 
-    async def upload(
-        self, objects: Sequence[Outgoing], progress: Progress = silent
-    ) -> list[Placed]:
-        """Put objects there that travel together: all of them arrive, or it raises.
+    # Up
 
-        They are not claimed by that, see ``claim``.
+    async def upload(self, outgoing: Outgoing, progress: Progress = silent) -> Placed:
+        """Put one object there, whole. It is not claimed by that, see ``claim``.
 
         Args:
-            objects: what to put there.
+            outgoing: what to put there.
             progress: told of bytes that need no longer be moved.
 
         Raises:
-            ObjectCorrupt: a local file is not as long as its object.
+            ObjectCorrupt: the local file is not as long as its object.
             RemoteUnavailable: also where the remote says another size afterwards.
             RemoteDenied, NoSpace: the remote does not take it.
         """
-        with attempt(progress) as report:
-            return [await self._upload(each, report) for each in objects]
-
-    async def claim(self, rows: Collection[Row]) -> None:
-        """Write index files that claim objects; only what is there already may be claimed."""
-        for part in split(rows):
-            name, data = encode(Claim(self._project, part))
-            await self._remote.put_bytes(key_of(name), data)
-            await self._remember(self._memory.merge, self.url, name, self._project, part)
-
-    async def _upload(self, outgoing: Outgoing, progress: Progress) -> Placed:
         digest, size, path = outgoing
         key = object_key(digest)
-        row = Row(digest, size, key, 0, size, RAW)
-        try:
+        with _reading(outgoing):
             local = await in_thread(os.path.getsize, path)
-        except FileNotFoundError as error:
-            raise ObjectMissing(f"{digest} is not at {path} any more") from error
-        except OSError as error:
-            raise from_os_error(error, "read", str(path)) from error
         if local != size:
             raise ObjectCorrupt(
                 f"{path} has {local} bytes, and {digest} has {size}", expected=digest
             )
+        with attempt(progress) as report:
+            sent, confirmed = await self._put(key, path, size, report)
+        return Placed(Row(digest, size, key, 0, size, RAW), sent, confirmed)
+
+    async def upload_pack(
+        self, objects: Sequence[Outgoing], scratch: str, progress: Progress = silent
+    ) -> tuple[list[Placed], dict[Digest, LazydataError]]:
+        """Put objects there together, in one pack. They are not claimed by that.
+
+        The same objects in the same order make the same pack, so a push that died is
+        taken up where it was.
+
+        Args:
+            objects: what to put there.
+            scratch: a local directory that the pack is made in.
+            progress: told of bytes of objects that need no longer be moved.
+
+        Returns:
+            What is there now, and the local files that are not what they should be.
+
+        Raises:
+            RemoteUnavailable, RemoteDenied, NoSpace: the remote does not take it.
+        """
+        path = temp_name(scratch)
+        try:
+            name, blobs, failed = await in_thread(_write_pack, path, objects)
+            if not blobs:
+                return [], failed
+            key, size = pack_key(name), os.path.getsize(path)
+            with attempt(progress) as report:
+                sent, confirmed = await self._put(key, Path(path), size, report)
+                report(sum(each.size for each in blobs) - size)
+        finally:
+            remove(path)
+        rows = [Row(b.digest, b.size, key, b.offset, b.stored, b.codec) for b in blobs]
+        return [Placed(row, sent, confirmed) for row in rows], failed
+
+    async def _put(self, key: str, path: Path, size: int, report: Progress) -> tuple[bool, bool]:
+        """Put a file under a key that says what it holds.
+
+        Returns:
+            Whether it was sent, and whether the remote confirmed its size then.
+        """
         if size >= _ASK_FIRST:
             found = await self._remote.stat(key)
             if found and found.size == size:
-                progress(size)
-                return Placed(row, sent=False, confirmed=False)
-        await self._remote.put(key, path, progress)
+                report(size)
+                return False, False
+        await self._remote.put(key, path, report)
         try:
             found = await self._remote.stat(key)
         except RemoteDenied:  # it may be one that can be written to, but not read
-            return Placed(row, sent=True, confirmed=False)
+            return True, False
         if found is None or found.size != size:
             says = "it is not there" if found is None else f"it has {found.size} bytes"
-            raise RemoteUnavailable(
-                f"{self.url}: {digest} was uploaded with {size} bytes, but {says}"
-            )
-        return Placed(row, sent=True, confirmed=True)
+            raise RemoteUnavailable(f"{self.url}: {key} was uploaded with {size} bytes, but {says}")
+        return True, True
 
-    async def _read_marker(self) -> bool:
-        try:
-            data = await self._remote.get_range(MARKER, 0, MARKER_AT_MOST)
-        except RemoteObjectMissing:
-            return False
-        check_marker(self.url, data)
-        return True
 
-    async def _mark(self) -> None:
-        await self._remote.put_bytes(MARKER, MARKER_BYTES)
-        self._marked = True
-
-    async def _index_files(self) -> AsyncIterator[tuple[str, int]]:
-        async for stat in self._remote.list(FOLDER):
-            name = name_of(stat.key)
-            if name:
-                yield name, stat.size
-
-    async def _merge(self, index_files: Iterable[tuple[str, int]]) -> list[str]:
-        """Merge index files of given names and sizes; those that are gone are returned."""
-        vanished: list[str] = []
-
-        async def merge(each: tuple[str, int]) -> None:
-            name, size = each
+def _write_pack(
+    path: str, objects: Sequence[Outgoing]
+) -> tuple[str, list[Blob], dict[Digest, LazydataError]]:
+    """Make a pack; its name, what is in it, and what can't be."""
+    failed: dict[Digest, LazydataError] = {}
+    with open(path, "xb") as file:
+        writer = PackWriter(file)
+        for each in objects:
             try:
-                if size > BYTES_AT_MOST:
-                    raise ObjectCorrupt(f"index file {name} is too large to be one")
-                data = await self._remote.get_range(key_of(name), 0, BYTES_AT_MOST)
-                claim = await in_thread(decode, name, data)
-            except RemoteObjectMissing:
-                vanished.append(name)
-            except (ObjectCorrupt, UsageError) as error:
-                warn(f"{self.url}: {error.message}; going on without it")
-            else:
-                await self._remember(self._memory.merge, self.url, name, claim.project, claim.rows)
+                with _reading(each):
+                    data = each.path.read_bytes()
+                actual = digest_of(data, each.digest.algorithm)
+                if actual != each.digest:
+                    raise ObjectCorrupt(
+                        f"{each.path} is {actual}", expected=each.digest, actual=actual
+                    )
+                writer.add(each.digest, data)
+            except (ObjectCorrupt, ObjectMissing, FileDenied) as error:
+                failed[each.digest] = error
+        return writer.finish(), writer.blobs, failed
 
-        await spread(index_files, _MERGED_AT_ONCE, merge)
-        return vanished
 
-    async def _remember(self, call: Callable[..., T], *args: object) -> T:
-        """Ask the memory: it may be a database, so in a thread, and one call at a time."""
-        async with self._remembering:
-            return await in_thread(call, *args)
+@contextmanager
+def _reading(outgoing: Outgoing) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectMissing(f"{outgoing.digest} is not at {outgoing.path} any more") from error
+    except OSError as error:
+        raise from_os_error(error, "read", str(outgoing.path)) from error

@@ -2,6 +2,7 @@
 
     objects-v1/
         blake3/ab/<64 hex>      an object; sha256/ for those of lazydata 1.x
+        packs/<64 hex>.pack     small objects together, as they came from a remote
         tmp/                    arrivals; what a crash leaves here, gc removes
         trash/<time>/           what gc and damage put aside
         workspaces/<id>         a workspace whose objects these are (its directory)
@@ -13,29 +14,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lazydata import links
-from lazydata.digest import Digest, Hashed, hash_file
+from lazydata.arrivals import Inbox
+from lazydata.digest import Digest, Hashed, fingerprint_of, hash_file
 from lazydata.errors import FileBusy, ObjectCorrupt, ObjectMissing
 from lazydata.fsutil import (
-    add_name,
     fsync_dir,
     fsync_file,
     is_inside,
     make_dirs,
     remove,
-    replace,
     temp_name,
     write_atomic,
+    write_new,
 )
 from lazydata.index import FileRow, Index
 from lazydata.lease import has_writer
+from lazydata.packed import DamagedPackError
 from lazydata.stamp import Stamp, stamp_of
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pathlib import Path
+from lazydata.trash import Trash
 
 TRUST_NS = 30 * 86400 * 1_000_000_000
 
@@ -47,7 +46,7 @@ class MovedError(FileBusy):
         super().__init__(f"{path} was changed just now", hint="run it again")
 
 
-class Store:
+class Store(Inbox):
     """The objects of one user, or of a group that shares them.
 
     Args:
@@ -55,38 +54,69 @@ class Store:
         link: ``auto``, ``reflink``, ``hardlink`` or ``copy``; a kind that is asked
             for and can't be had becomes a copy.
         older: directories of lazydata 1.x stores (``<hex[:2]>/<hex[2:]>``), read only.
+        index: directory of the index, or None: it remembers what is in packs.
     """
 
-    def __init__(self, directory: str, *, link: str = "auto", older: tuple[str, ...] = ()) -> None:
-        self.directory = os.path.join(directory, "objects-v1")
+    def __init__(
+        self,
+        directory: str,
+        *,
+        link: str = "auto",
+        older: tuple[str, ...] = (),
+        index: str | None = None,
+    ) -> None:
+        super().__init__(os.path.join(directory, "objects-v1"), index)
+        self._trash = Trash(os.path.join(self.directory, "trash"))
         self._link = link
         self._older = older
 
     # Looking
 
-    def path_of(self, digest: Digest) -> str:
-        """Where an object lies, or would lie."""
-        algorithm, _, digits = digest.partition(":")
-        return os.path.join(self.directory, algorithm, digits[:2], digits)
-
     def has(self, digest: Digest) -> bool:
         """Whether an object is here; one that gc put in the trash is taken back."""
-        return self._where(digest) is not None
+        return not self.lacking([digest])
+
+    def lacking(self, digests: Iterable[Digest]) -> list[Digest]:
+        """Those of some objects that are not here."""
+        left = [digest for digest in digests if not os.path.exists(self.path_of(digest))]
+        elsewhere = self._trash.has_any()
+        left = [
+            digest
+            for digest in left
+            if not (elsewhere or digest.startswith("sha256")) or self._where(digest) is None
+        ]
+        packed = self.packs.locate(left) if left else {}
+        return [digest for digest in left if digest not in packed]
 
     def find(self, digest: Digest) -> str:
         """The file of an object, to be read only after it was checked.
 
+        One that lies in a pack gets a file of its own.
+
         Raises:
             ObjectMissing: it is not in the store.
+            ObjectCorrupt: its pack is damaged; it lies in the trash now.
         """
         path = self._where(digest)
         if path is None:
-            raise ObjectMissing(f"{digest} is not in the store {self.directory}")
+            data = self._packed(digest)
+            if data is None:
+                raise ObjectMissing(f"{digest} is not in the store {self.directory}")
+            self.put([(digest, data)])
+            path = self.path_of(digest)
         return path
+
+    def _packed(self, digest: Digest) -> bytes | None:
+        try:
+            found = self.packs.read(digest)
+        except DamagedPackError as error:
+            self._salvage(error.pack, error.message)
+            raise
+        return found[1] if found else None
 
     def _where(self, digest: Digest) -> str | None:
         path = self.path_of(digest)
-        if os.path.exists(path) or self._take_back(digest, path):
+        if os.path.exists(path) or self._trash.take_back(digest, path):
             return path
         if digest.algorithm == "sha256":
             for directory in self._older:
@@ -204,10 +234,6 @@ class Store:
         index.put_files([(final, row)])
         return after
 
-    def incoming(self, digest: Digest) -> Incoming:
-        """A place to put the bytes of an object; they are verified when the block ends."""
-        return Incoming(self, digest)
-
     def _place(self, path: str, temp: str, hashed: Hashed, *, link: bool) -> str:
         """Make ``temp`` of the bytes of ``path``, in the cheapest way that is allowed."""
         if self._link in ("auto", "reflink") and links.reflink(path, temp):
@@ -228,27 +254,16 @@ class Store:
             raise MovedError(path)
         return "copy"
 
-    def _name(self, temp: str, final: str) -> bool:
-        """Give a finished temp file its name; the same object twice is success.
-
-        The first one stays: files of the workspace may share its inode.
-
-        Returns:
-            Whether it is this one that has the name now.
-        """
-        links.protect(temp)
-        make_dirs(os.path.dirname(final))
-        return add_name(temp, final)
-
-    def _temp(self) -> str:
-        directory = os.path.join(self.directory, "tmp")
-        make_dirs(directory)
-        return temp_name(directory)
-
     # Giving out
 
     def materialise(
-        self, digest: Digest, directory: str, index: Index, *, like: str | None = None
+        self,
+        digest: Digest,
+        directory: str,
+        index: Index,
+        *,
+        like: str | None = None,
+        flush: bool = True,
     ) -> tuple[str, bytes]:
         """Put an object's bytes into a new temp file in a directory of the workspace.
 
@@ -258,6 +273,7 @@ class Store:
             index: knows when the object was last hashed.
             like: the file that it will replace, whose mode it is to have: an object
                 that others may read, or not execute, is then copied.
+            flush: False where the caller flushes many at once.
 
         Returns:
             Path of the temp file, flushed and ready to be moved into its place, and
@@ -268,12 +284,21 @@ class Store:
         """
         temp = temp_name(directory)
         try:
+            data = self.packs.read_held(digest)
+            if data is None and not os.path.exists(self.path_of(digest)):
+                data = self._packed(digest)
+            if data is not None:
+                write_new(temp, data)
+                if flush:
+                    fsync_file(temp)
+                return temp, fingerprint_of(data, index.seed)
             if self._link != "copy":
                 path = self.check(digest, index)
                 row = index.file(path)
                 fingerprint = row.fingerprint if row else b""
                 if self._link in ("auto", "reflink") and links.reflink(path, temp):
-                    fsync_file(temp)
+                    if flush:
+                        fsync_file(temp)
                     return temp, fingerprint
                 if self._may_share(path, like):
                     before = stamp_of(path)
@@ -284,7 +309,8 @@ class Store:
             copied = links.copy(path, temp, algorithm=digest.algorithm, seed=index.seed)
             if copied.digest != digest:
                 raise self._damaged(digest, path, copied.digest)
-            fsync_file(temp)
+            if flush:
+                fsync_file(temp)
         except BaseException:
             remove(temp)
             raise
@@ -310,67 +336,44 @@ class Store:
         )
         if not is_inside(path, self.directory):
             return error  # a store of lazydata 1.x is only read
-        trash = os.path.join(self.directory, "trash", str(time.time_ns()))
-        aside = os.path.join(trash, f"damaged-{digest.hex}")
         try:
-            make_dirs(trash)
-            replace(path, aside)
-            write_atomic(aside + ".why", f"It was stored as {digest}, and is {actual}.\n".encode())
+            why = f"It was stored as {digest}, and is {actual}."
+            aside = self._trash.put(path, f"damaged-{digest.hex}", why)
             with self.incoming(actual) as temp:
+                remove(str(temp))
                 links.copy(aside, str(temp), algorithm=actual.algorithm)
         except OSError:
             pass  # somebody else was faster, or the store can't be written: it stays damaged
         return error
 
-    def _take_back(self, digest: Digest, path: str) -> bool:
-        trash = os.path.join(self.directory, "trash")
-        for when in _names(trash):
-            aside = os.path.join(trash, when, digest.algorithm, digest.hex)
-            if os.path.exists(aside):
-                try:
-                    make_dirs(os.path.dirname(path))
-                    replace(aside, path)
-                except OSError:
-                    pass  # taken back by somebody else, or a store that is only read
-                return os.path.exists(path)
-        return False
+    def check_pack(self, name: str) -> tuple[int, list[Digest]]:
+        """Hash a pack again, and all that is in it; a damaged one goes to the trash.
 
+        Returns:
+            How many objects were hashed, and which of them are damaged.
 
-class Incoming:
-    """A temp file that becomes an object when its block ends well.
+        Raises:
+            OSError: it can't be read.
+        """
+        damage = self.packs.damage(name)
+        if damage is None:
+            return len(self.packs.blobs(name)), []
+        sound, bad = damage
+        self._salvage(name, f"{len(bad)} of {len(bad) + len(sound)} objects are damaged")
+        return len(sound) + len(bad), bad
 
-    Raises:
-        ObjectCorrupt: the bytes are something else; the store is as it was.
-
-    Example:
-        with store.incoming(digest) as temp:
-            temp.write_bytes(data)
-    """
-
-    def __init__(self, store: Store, digest: Digest) -> None:
-        self._store, self._digest = store, digest
-        self._temp = ""
-
-    def __enter__(self) -> Path:
-        from pathlib import Path
-
-        self._temp = self._store._temp()
-        return Path(self._temp)
-
-    def __exit__(self, kind: object, *_: object) -> None:
+    def _salvage(self, name: str, why: str) -> None:
+        """Put a damaged pack in the trash; what is sound in it stays, each in its own file."""
+        path = self.packs.path_of(name)
         try:
-            if kind is not None:
-                return
-            digest = self._digest
-            found = hash_file(self._temp, algorithm=digest.algorithm).digest
-            if found != digest:
-                raise ObjectCorrupt(
-                    f"what came for {digest} is {found}", expected=digest, actual=found
-                )
-            fsync_file(self._temp)
-            self._store._name(self._temp, self._store.path_of(digest))
-        finally:
-            remove(self._temp)
+            try:
+                self.put(list(self.packs.sound(name)))
+            except ObjectCorrupt:
+                pass  # not even its footer can be read
+            self._trash.put(path, os.path.basename(path), why)
+        except OSError:
+            pass  # somebody else was faster, or the store can't be written: it stays damaged
+        self.packs.drop()
 
 
 def _same(path: str, before: Stamp) -> Stamp:

@@ -199,8 +199,21 @@ from lazydata.digest import Digest, hash_file
 from lazydata.remotes import open_remote
 from lazydata.remotes.claims import VolatileMemory
 from lazydata.repository import Outgoing, Repository
-from lazydata.transfer import push
+from lazydata.progress import Meter
+from lazydata import transfer
 from lazydata.remotes.threads import run
+class Told(Meter):
+    def __init__(self, tell):
+        super().__init__()
+        self.tell = tell
+    def __call__(self, moved, /):
+        self.tell(moved)
+def push(opened, objects, progress=lambda moved: None):
+    files = {each.digest: each for each in objects}
+    return transfer.push(
+        opened, list(files), lambda wanted: ([files[d] for d in wanted], {}),
+        scratch=sys.argv[1], meter=Told(progress),
+    )
 base, local = map(Path, sys.argv[1:3])
 def opened():
     return Repository(open_remote(base.as_uri()), memory=VolatileMemory(), project="p")
@@ -247,6 +260,30 @@ except KeyboardInterrupt:
         assert left == "0"
         assert threads == "1"
         assert err == ""
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_hangs() -> None:
+    with ending("""
+import asyncio, threading, time
+from lazydata.remotes.threads import in_thread, run
+begun = threading.Event()
+def hang():
+    print("hanging", flush=True)
+    time.sleep(60)
+async def main():
+    await in_thread(hang)
+try:
+    run(main)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+""") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hanging\n"
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert time.monotonic() - sent < 10
+        assert (process.returncode, out, err) == (0, "interrupted\n", "")
 
 
 def test_forked_children_start_anew(places: tuple[str, str]) -> None:

@@ -25,6 +25,7 @@ from lazydata.remotes.base import Remote
 from lazydata.remotes.claims import Claim, Location, Row, VolatileMemory, decode, encode
 from lazydata.remotes.memory import MemoryRemote
 from lazydata.repository import Outgoing, Repository
+from lazydata.store import Store
 
 A, B = Digest("blake3:" + "aa" * 32), Digest("blake3:" + "bb" * 32)
 S = Digest("sha256:" + "cc" * 32)
@@ -54,8 +55,7 @@ def test_the_bytes_of_format_1(make: Make) -> None:
     async def main() -> None:
         ours = repository(remote, "7f3c")
         await ours.begin()
-        placed = await ours.upload([two, one])
-        await ours.claim([each.row for each in placed])
+        await ours.claim([(await ours.upload(each)).row for each in (two, one)])
 
     go(main)
     one_hex = "d33fb48ab5adff269ae172b29a6913ff04f6f266207a7a8e976f2ecd571d4492"
@@ -304,7 +304,7 @@ def test_index_files_that_are_too_large_are_not_read(
     async def main() -> None:
         remote = FaultyRemote(MemoryRemote())
         await repository(remote).claim([row(A)])
-        monkeypatch.setattr("lazydata.repository.BYTES_AT_MOST", 10)
+        monkeypatch.setattr("lazydata.remotes.catalogue.BYTES_AT_MOST", 10)
         await repository(remote).refresh()
         assert not any(key.startswith("index/") for key in remote.keys("get_range"))
 
@@ -312,24 +312,24 @@ def test_index_files_that_are_too_large_are_not_read(
     assert "too large" in said[0]
 
 
-async def _fetch(ours: Repository, digest: Digest, store: Any) -> bytes:
+async def _fetch(ours: Repository, digest: Digest, store: Store) -> bytes:
     await ours.refresh()
     there = await ours.locate([digest])
-    await ours.fetch(digest, lambda: store.incoming(digest), locations=there.get(digest, ()))
+    await ours.fetch(digest, store, locations=there.get(digest, ()))
     return Path(store.path_of(digest)).read_bytes()
 
 
-def test_objects_without_a_claim_are_found(make: Make, store: Any) -> None:
+def test_objects_without_a_claim_are_found(make: Make, store: Store) -> None:
     async def main() -> None:
         remote = MemoryRemote()
         one = make(b"one")
-        await repository(remote).upload([one])
+        await repository(remote).upload(one)
         assert await _fetch(repository(remote), one.digest, store) == b"one"
 
     go(main)
 
 
-def test_objects_of_lazydata_1_are_found(make: Any, store: Any) -> None:
+def test_objects_of_lazydata_1_are_found(make: Any, store: Store) -> None:
     async def main() -> None:
         remote = MemoryRemote()
         old = make(b"old", "sha256")
@@ -339,52 +339,53 @@ def test_objects_of_lazydata_1_are_found(make: Any, store: Any) -> None:
     go(main)
 
 
-def test_a_bad_copy_gives_way_to_the_next(make: Make, store: Any, said: list[str]) -> None:
+def test_a_bad_copy_gives_way_to_the_next(make: Make, store: Store, said: list[str]) -> None:
     async def main() -> None:
         remote = MemoryRemote()
         one = make(b"one")
         copy = f"objects/blake3/{'00'}/{one.digest.hex}"
         await remote.put_bytes(copy, b"bad")
         ours = repository(remote)
-        placed = await ours.upload([one])
-        await ours.claim([placed[0].row])
+        placed = await ours.upload(one)
+        await ours.claim([placed.row])
         await repository(remote, "p2").claim([Row(one.digest, 3, copy, 0, 3, "raw")])
-        remote.held.pop(placed[0].row.key)
+        remote.held.pop(placed.row.key)
         with pytest.raises(ObjectCorrupt):
             await _fetch(repository(remote), one.digest, store)
-        await ours.upload([one])
+        await ours.upload(one)
         assert await _fetch(repository(remote), one.digest, store) == b"one"
-        assert not [p for p in store.folder.iterdir() if p.name.startswith("temp")]
+        assert not list((Path(store.directory) / "tmp").iterdir())
 
     go(main)
     assert any("damaged" in line for line in said)
 
 
-def test_absence_is_remembered_until_it_is_healed(make: Make, store: Any) -> None:
+def test_absence_is_remembered_until_it_is_healed(make: Make, store: Store) -> None:
     async def main() -> None:
         remote, memory = MemoryRemote(), VolatileMemory()
         one = make(b"one")
         ours = repository(remote, memory=memory)
-        placed = await ours.upload([one])
-        await ours.claim([placed[0].row])
-        remote.held.pop(placed[0].row.key)
+        placed = await ours.upload(one)
+        await ours.claim([placed.row])
+        remote.held.pop(placed.row.key)
         with pytest.raises(RemoteObjectMissing, match=one.digest):
             await _fetch(ours, one.digest, store)
         assert await ours.unclaimed([one.digest]) == {one.digest}
         assert await ours.locate([one.digest]) == {}
-        await ours.claim([(await ours.upload([one]))[0].row])
+        assert one.digest in await ours.locate([one.digest], absent=True)
+        await ours.claim([(await ours.upload(one)).row])
         assert await ours.unclaimed([one.digest]) == set()
         assert await _fetch(ours, one.digest, store) == b"one"
 
     go(main)
 
 
-def test_an_outage_is_never_remembered_as_absence(make: Make, store: Any) -> None:
+def test_an_outage_is_never_remembered_as_absence(make: Make, store: Store) -> None:
     async def main() -> None:
         remote = FaultyRemote(MemoryRemote())
         one = make(b"one")
         ours = repository(remote)
-        await ours.claim([(await ours.upload([one]))[0].row])
+        await ours.claim([(await ours.upload(one)).row])
         remote.on("get").fail(RemoteUnavailable("down"))
         with pytest.raises(RemoteUnavailable):
             await _fetch(ours, one.digest, store)
@@ -398,16 +399,16 @@ def test_upload_confirms_the_size(make: Make) -> None:
         remote = FaultyRemote(MemoryRemote())
         ours, moved = repository(remote), []
         one = make(b"one")
-        assert [p.confirmed for p in await ours.upload([one], moved.append)] == [True]
+        assert (await ours.upload(one, moved.append)).confirmed
         remote.on("stat").truncate(2)
         with pytest.raises(RemoteUnavailable, match="2 bytes"):
-            await ours.upload([one], moved.append)
+            await ours.upload(one, moved.append)
         remote.on("stat").fail(RemoteDenied("no HEAD"))
-        assert [(p.sent, p.confirmed) for p in await ours.upload([one])] == [(True, False)]
+        assert (await ours.upload(one))[1:] == (True, False)
         assert sum(moved) == 3
         one.path.write_bytes(b"longer")
         with pytest.raises(ObjectCorrupt, match="6 bytes"):
-            await ours.upload([one])
+            await ours.upload(one)
 
     go(main)
 
@@ -417,8 +418,8 @@ def test_large_objects_that_are_there_are_not_sent_again(make: Make) -> None:
         remote = FaultyRemote(MemoryRemote())
         ours, moved = repository(remote), []
         big = make(b"x" * (1 << 20))
-        assert (await ours.upload([big]))[0].sent
-        again = (await ours.upload([big], moved.append))[0]
+        assert (await ours.upload(big)).sent
+        again = await ours.upload(big, moved.append)
         assert (again.sent, again.confirmed, sum(moved)) == (False, False, 1 << 20)
         assert len(remote.keys("put")) == 1
 
@@ -474,11 +475,11 @@ def test_the_memory_keeps_remotes_apart() -> None:
     memory.merge("u2", "n", "q", [row(A), row(B)])
 
     def known(url: str, digests: Collection[Digest]) -> set[Digest]:
-        return set(memory.lookup(url, digests))
+        return set(memory.lookup(url, digests, absent=False))
 
     assert (known("u1", [A, B]), known("u2", [A, B])) == ({A}, {A, B})
     assert memory.claimed("u1", "q", [A]) == set()
-    memory.absent("u2", A)
+    memory.mark("u2", [A], absent=True)
     assert (known("u1", [A]), known("u2", [A])) == ({A}, set())
     memory.forget("u2", ["n", "other"])
     assert (memory.names("u1"), memory.names("u2")) == ({"n"}, set())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,15 +22,50 @@ from lazydata.errors import (
     RemoteUnavailable,
     UsageError,
 )
+from lazydata.progress import Meter
 from lazydata.remotes import open_remote
 from lazydata.remotes.base import Remote
 from lazydata.remotes.claims import ClaimMemory, VolatileMemory
 from lazydata.remotes.memory import MemoryRemote
 from lazydata.remotes.wrappers import Retrying
 from lazydata.repository import Outgoing, Repository
-from lazydata.transfer import pull, push
+from lazydata.store import Store
+from lazydata.transfer import Pushed, plan, pull
+from lazydata.transfer import push as push_digests
 
 Make = Callable[[bytes], Outgoing]
+
+
+class Moved(Meter):
+    """What was moved, in pieces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[int] = []
+
+    def __call__(self, moved: int, /) -> None:
+        super().__call__(moved)
+        self.pieces.append(moved)
+
+
+@pytest.fixture(autouse=True)
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small objects travel alone in these tests: packs have their own."""
+    monkeypatch.setattr(plan, "FEW", 1000)
+
+
+def push(open_it: Callable[[], Repository], objects: Sequence[Outgoing], **more: Any) -> Pushed:
+    """Push objects whose files are known."""
+    files = {each.digest: each for each in objects}
+    wanted = [each.digest for each in objects]
+
+    def find(digests: Collection[Digest]) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
+        return [files[digest] for digest in digests], {}
+
+    with TemporaryDirectory() as scratch:
+        return push_digests(open_it, wanted, find, scratch=scratch, **more)
+
+
 DOWN, NO = RemoteUnavailable("down"), RemoteDenied("no")
 
 
@@ -66,16 +102,16 @@ def key(outgoing: Outgoing) -> str:
     return f"objects/blake3/{outgoing.digest.hex[:2]}/{outgoing.digest.hex}"
 
 
-def test_there_and_back(remote: Remote, objects: list[Outgoing], store: Any) -> None:
-    memory, moved, total = VolatileMemory(), [], sum(each.size for each in objects)
-    done = push(opener(remote, memory), objects + objects[:3], progress=moved.append)
+def test_there_and_back(remote: Remote, objects: list[Outgoing], store: Store) -> None:
+    memory, moved, total = VolatileMemory(), Moved(), sum(each.size for each in objects)
+    done = push(opener(remote, memory), objects + objects[:3], meter=moved)
     assert sorted(done.uploaded) == sorted(done.confirmed) == sorted(digests(objects))
     assert (done.already, done.failed) == (0, {})
-    assert done.bytes == sum(moved) == total
-    moved.clear()
-    got = pull([opener(remote)], digests(objects), store, progress=moved.append)
+    assert done.bytes == moved.bytes_done == total
+    moved = Moved()
+    got = pull([opener(remote)], digests(objects), store, meter=moved)
     assert got.fetched == dict.fromkeys(digests(objects), remote.url)
-    assert (got.failed, sum(moved)) == ({}, total)
+    assert (got.failed, moved.bytes_done) == ({}, total)
     for each in objects:
         assert Path(store.path_of(each.digest)).read_bytes() == each.path.read_bytes()
     again = pull([opener(remote)], digests(objects), store)
@@ -85,13 +121,12 @@ def test_there_and_back(remote: Remote, objects: list[Outgoing], store: Any) -> 
 def test_a_push_with_nothing_to_do_is_one_listing(
     faulty: FaultyRemote, objects: list[Outgoing]
 ) -> None:
-    memory, moved = VolatileMemory(), []
+    memory, moved = VolatileMemory(), Moved()
     push(opener(faulty, memory), objects)
     faulty.calls.clear()
-    done = push(opener(faulty, memory), objects, progress=moved.append)
+    done = push(opener(faulty, memory), objects, meter=moved)
     assert faulty.calls == [("list", "index/"), ("list_end", "index/"), ("close", "")]
-    assert (done.uploaded, done.already) == ([], 10)
-    assert sum(moved) == sum(each.size for each in objects)
+    assert (done.uploaded, done.already, moved.bytes_done) == ([], 10, 0)
     faulty.calls.clear()
     push(opener(faulty, memory), [])
     assert faulty.calls == [("close", "")]
@@ -143,16 +178,16 @@ def test_what_someone_else_claims_is_claimed_not_sent(
 
 
 def test_an_outage_that_passes_is_not_seen(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store
 ) -> None:
     for method in ("list", "put", "stat", "put_bytes", "get_range", "get"):
         faulty.on(method).fail(DOWN, times=2)
-    moved: list[int] = []
-    done = push(opener(faulty), objects, progress=moved.append)
+    moved = Moved()
+    done = push(opener(faulty), objects, meter=moved)
     assert len(done.confirmed) == 10
-    got = pull([opener(faulty)], digests(objects), store, progress=moved.append)
+    got = pull([opener(faulty)], digests(objects), store, meter=moved)
     assert len(got.fetched) == 10
-    assert sum(moved) == 2 * done.bytes
+    assert moved.bytes_done == 2 * done.bytes
     faulty.assert_all_faults_used()
 
 
@@ -175,7 +210,7 @@ def test_one_cause_is_one_error_on_push(
 
 @pytest.mark.parametrize("error", [DOWN, NO])
 def test_one_cause_is_one_error_on_pull(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any, error: LazydataError
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, error: LazydataError
 ) -> None:
     push(opener(faulty), objects)
     faulty.calls.clear()
@@ -185,11 +220,11 @@ def test_one_cause_is_one_error_on_pull(
         pull([opener(faulty)], digests(objects), store)
     assert caught.value is error
     assert not faulty.keys("get")
-    assert not list(store.folder.iterdir())
+    assert not list(store.objects())
 
 
 def test_a_share_that_is_not_mounted_is_one_error(
-    tmp_path: Path, objects: list[Outgoing], store: Any
+    tmp_path: Path, objects: list[Outgoing], store: Store
 ) -> None:
     async def sleep(_: float) -> None:
         pass
@@ -209,7 +244,7 @@ def test_a_share_that_is_not_mounted_is_one_error(
 
 @pytest.mark.parametrize("error", [DOWN, NO])
 def test_an_object_that_is_refused_fails_alone(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any, error: LazydataError
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, error: LazydataError
 ) -> None:
     bad = objects[4]
     faulty.on("put").fail(error, times=1000, key=key(bad))
@@ -252,37 +287,37 @@ def test_a_push_that_dies_is_taken_up_by_the_next(faulty: FaultyRemote, make: Ma
     held = faulty.remote.held  # type: ignore[attr-defined]
     assert not any(each.startswith("index/") for each in held)
     faulty.calls.clear()
-    memory, moved = VolatileMemory(), []
-    done = push(opener(faulty, memory), objects, progress=moved.append)
+    memory, moved = VolatileMemory(), Moved()
+    done = push(opener(faulty, memory), objects, meter=moved)
     assert (faulty.keys("put"), done.uploaded, done.already) == ([], [], 4)
-    assert sum(moved) == 4 << 20
+    assert moved.bytes_done == 4 << 20
     assert memory.claimed(faulty.url, "p", digests(objects)) == set(digests(objects))
     faulty.assert_all_faults_used()
 
 
 @pytest.mark.parametrize("how", ["corrupt", "truncate"])
 def test_one_damaged_object_fails_alone(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any, how: str, said: list[str]
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, how: str, said: list[str]
 ) -> None:
     push(opener(faulty), objects)
-    bad, moved = objects[7], []
+    bad, moved = objects[7], Moved()
     if how == "corrupt":
         faulty.on("get").corrupt(key=key(bad))
     else:
         faulty.on("get").truncate(3, key=key(bad))
-    got = pull([opener(faulty)], digests(objects), store, progress=moved.append)
+    got = pull([opener(faulty)], digests(objects), store, meter=moved)
     error = got.failed.pop(bad.digest)
     assert isinstance(error, ObjectCorrupt)
     assert error.expected == bad.digest
     assert (len(got.fetched), got.failed) == (9, {})
-    assert sum(moved) == sum(each.size for each in objects) - bad.size
-    assert len(list(store.folder.iterdir())) == 9
+    assert moved.bytes_done == sum(each.size for each in objects) - bad.size
+    assert len(list(store.objects())) == 9
     assert any("damaged" in line for line in said)
     faulty.assert_all_faults_used()
 
 
 def test_each_object_comes_from_the_first_remote_that_has_it(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any, said: list[str]
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, said: list[str]
 ) -> None:
     second = FaultyRemote(MemoryRemote("memory://second"))
     push(opener(faulty), objects[:6])
@@ -300,7 +335,7 @@ def test_each_object_comes_from_the_first_remote_that_has_it(
 
 
 def test_a_remote_that_is_down_gives_way_to_the_next(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any, said: list[str]
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, said: list[str]
 ) -> None:
     second = MemoryRemote("memory://second")
     push(opener(second), objects[:9])
@@ -314,7 +349,7 @@ def test_a_remote_that_is_down_gives_way_to_the_next(
 
 
 def test_a_remote_of_no_use_gives_way_to_the_next(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any, said: list[str]
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, said: list[str]
 ) -> None:
     def unknown() -> Repository:
         return Repository(open_remote("gopher://x"), memory=VolatileMemory(), project="p")
@@ -326,7 +361,7 @@ def test_a_remote_of_no_use_gives_way_to_the_next(
 
 
 def test_the_most_telling_reason_is_kept(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any, said: list[str]
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, said: list[str]
 ) -> None:
     second = FaultyRemote(MemoryRemote("memory://second"))
     for each in (faulty, second):
@@ -342,7 +377,7 @@ def test_the_most_telling_reason_is_kept(
 
 
 def test_nothing_is_asked_of_remotes_that_are_not_needed(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store
 ) -> None:
     def never() -> Repository:
         raise AssertionError("opened")
@@ -355,7 +390,7 @@ def test_nothing_is_asked_of_remotes_that_are_not_needed(
 
 
 def test_a_missing_object_heals_with_the_next_push(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store
 ) -> None:
     memory = VolatileMemory()
     push(opener(faulty, memory), objects)
@@ -367,7 +402,7 @@ def test_a_missing_object_heals_with_the_next_push(
 
 
 def test_a_full_store_ends_it(
-    faulty: FaultyRemote, objects: list[Outgoing], store: Any, monkeypatch: pytest.MonkeyPatch
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(opener(faulty), objects)
     faulty.on("get").fail(NoSpace("full"))
@@ -376,7 +411,7 @@ def test_a_full_store_ends_it(
     assert faulty.calls[-1] == ("close", "")
 
 
-def test_inside_a_running_loop(faulty: FaultyRemote, objects: list[Outgoing], store: Any) -> None:
+def test_inside_a_running_loop(faulty: FaultyRemote, objects: list[Outgoing], store: Store) -> None:
     async def notebook() -> int:
         push(opener(faulty), objects)
         return len(pull([opener(faulty)], digests(objects), store).fetched)

@@ -46,6 +46,15 @@ RemoteName = Annotated[
     typer.Option("--remote", metavar="NAME", help="Another remote than the first."),
 ]
 
+Jobs = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--jobs", "-j", min=1, metavar="N", help="How many transfers at once."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Change nothing; say what would move.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors and warnings.")]
+
 
 class Here:
     """The workspace of the working directory, with its index open."""
@@ -197,20 +206,37 @@ def unlock(paths: SomePaths) -> None:
 
 @app.command("add-remote")
 def add_remote(
-    url: Annotated[str, typer.Argument(metavar="URL", help="file:///srv/share, or a path.")],
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="s3://bucket/prefix, ssh://user@host/path, or a path."),
+    ],
     name: Annotated[Optional[str], typer.Option(help="Default: origin.")] = None,  # noqa: UP045
     endpoint: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="URL of an S3-compatible server."),
+    ] = None,
+    region: Annotated[Optional[str], typer.Option(help="Of the S3 bucket.")] = None,  # noqa: UP045
+    profile: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of your AWS settings; kept in your own file."),
     ] = None,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Try it first.")] = True,
 ) -> None:
     """Add a place where objects are shared to lazydata.yml."""
     from lazydata.workspace import remotes
 
+    _may_ask()
     with Here() as here:
         spec = remotes.add_remote(
-            here.workspace, here.index, url, name=name, endpoint=endpoint, check=check, cwd=here.cwd
+            here.workspace,
+            here.index,
+            url,
+            name=name,
+            endpoint=endpoint,
+            region=region,
+            profile=profile,
+            check=check,
+            cwd=here.cwd,
         )
         print(f"{spec.name} is {spec.url}; commit lazydata.yml, then `lazydata push`.")
 
@@ -236,36 +262,61 @@ def remotes(json: Json = False) -> None:
 def push(
     paths: Paths = None,
     remote: RemoteName = None,
+    jobs: Jobs = None,
     check: Annotated[
         bool, typer.Option("--check", help="Ask for every object, whatever was pushed before.")
     ] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Send every listed version that the remote lacks."""
-    from lazydata.workspace import sharing
+    from lazydata.workspace import pushing
 
+    _may_ask(quiet=quiet)
     with Here() as here:
         entries = here.entries(paths)
-        done = sharing.push(here.workspace, here.index, entries, remote=remote, check=check)
-    render.pushed(done, json=json)
+        done = pushing.push(
+            here.workspace,
+            here.index,
+            entries,
+            remote=remote,
+            check=check,
+            jobs=jobs,
+            dry_run=dry_run,
+        )
+    render.pushed(done, json=json, dry_run=dry_run, quiet=quiet)
     _incomplete(done.left, "not pushed")
 
 
 @app.command()
-def pull(paths: Paths = None, json: Json = False) -> None:
+def pull(
+    paths: Paths = None,
+    remote: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--remote", metavar="NAME", help="Ask only this remote."),
+    ] = None,
+    jobs: Jobs = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
     """Bring files to their latest version: those named, those a script uses, or those had before.
 
     PATH may be a file, a directory, or a script. Without one, the files that this
     clone had before are brought to their latest version. Files that were edited
     here are left alone.
     """
-    from lazydata.workspace import sharing
+    from lazydata.workspace import pulling
     from lazydata.workspace.scripts import wanted
 
+    _may_ask(quiet=quiet)
     with Here() as here:
         entries = wanted(here.workspace, here.view, paths or [], here.cwd)
-        done = sharing.pull(here.workspace, here.index, entries)
-    render.pulled(done, len(entries), json=json)
+        done = pulling.pull(
+            here.workspace, here.index, entries, remote=remote, jobs=jobs, dry_run=dry_run
+        )
+    render.pulled(done, len(entries), json=json, dry_run=dry_run, quiet=quiet)
     _incomplete(done.left, "not pulled")
 
 
@@ -321,6 +372,24 @@ def config_list(json: Json = False) -> None:
         },
         json=json,
     )
+
+
+def _may_ask(*, quiet: bool = False) -> None:
+    """Let remotes ask for a password, if somebody is there; and say less if that is wanted."""
+    from lazydata import progress
+    from lazydata.remotes import base
+
+    def ask(question: str) -> str | None:
+        from getpass import getpass
+
+        with progress.paused():
+            return getpass(question)
+
+    if sys.stdin is not None and sys.stdin.isatty():
+        base.prompt = ask
+    if quiet:
+        progress.quiet = True
+        os.environ["LAZYDATA_QUIET"] = "1"
 
 
 def _each(paths: Sequence[str], work: Callable[[str], None], done: str) -> None:

@@ -67,20 +67,36 @@ def remotes(specs: Sequence[RemoteSpec], *, json: bool) -> None:
         print(f"{spec.name}  {spec.url}")
 
 
-def pushed(done: Any, *, json: bool) -> None:
-    """What a push did."""
+def pushed(done: Any, *, json: bool, dry_run: bool = False, quiet: bool = False) -> None:
+    """What a push did, or would do."""
+    moved = f"{_count(done.objects, 'object')} ({size(done.size)}) to {done.remote}"
     if json:
-        _json(done._asdict())
+        _json({**done._asdict(), "dry_run": dry_run})
+    elif quiet:
+        pass
+    elif dry_run:
+        print(f"Would push {moved}; it has {_count(done.already, 'other')} already.")
     elif done.objects:
-        print(f"Pushed {_count(done.objects, 'object')} ({size(done.size)}) to {done.remote}.")
+        print(f"Pushed {moved}.")
     elif not done.left:
         print(f"Nothing to push: {done.remote} has all {_count(done.already, 'object')}.")
 
 
-def pulled(done: Any, asked: int, *, json: bool) -> None:
-    """What a pull did."""
+def pulled(
+    done: Any, asked: int, *, json: bool, dry_run: bool = False, quiet: bool = False
+) -> None:
+    """What a pull did, or would do."""
     if json:
-        _json(done._asdict())
+        _json({**done._asdict(), "dry_run": dry_run})
+    elif quiet:
+        pass
+    elif dry_run:
+        for path in done.paths:
+            _out(f"would bring  {path}")
+        print(
+            f"Would bring {_count(len(done.paths), 'file')}, and download for that "
+            f"{_count(done.objects, 'object')} ({size(done.size)})."
+        )
     elif done.paths:
         print(f"Pulled {_count(len(done.paths), 'file')}.")
     elif not done.left:

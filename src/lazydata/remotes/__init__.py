@@ -19,7 +19,9 @@ SCHEMES = {
 }
 
 
-def open_remote(url: str, options: Mapping[str, str] | None = None) -> Remote:
+def open_remote(
+    url: str, options: Mapping[str, str] | None = None, *, jobs: int | None = None
+) -> Remote:
     """The remote that a URL names, one that tries again what may pass.
 
     Nothing is asked of it yet, and the URL may name a place that is not there.
@@ -27,6 +29,7 @@ def open_remote(url: str, options: Mapping[str, str] | None = None) -> Remote:
     Args:
         url: as the manifest has it.
         options: the other keys the manifest has for it.
+        jobs: how many calls at once; by default what fits the kind of remote.
 
     Raises:
         UsageError: no backend for such a URL.
@@ -46,7 +49,10 @@ def open_remote(url: str, options: Mapping[str, str] | None = None) -> Remote:
             f"{url}: no such kind of remote", hint=f"remotes of this lazydata begin with {known}"
         )
     module, _, name = SCHEMES[scheme].partition(":")
-    return Retrying(getattr(import_module(module), name)(url, dict(options or {})))
+    remote: Remote = getattr(import_module(module), name)(url, dict(options or {}))
+    if jobs is not None:
+        remote.concurrency = max(1, jobs)
+    return Retrying(remote)
 
 
 def url_of(argument: str, cwd: str) -> str:
@@ -86,10 +92,16 @@ def _url_of_path(argument: str, cwd: str) -> str:
     if "@" in head and head != argument and os.sep not in head and "/" not in head:
         raise UsageError(
             f"{argument} is a path on another machine, as scp writes it",
-            hint="so far only directories that are mounted on this machine can be remotes",
+            hint=f"write it as a URL: ssh://{head}{_absolute(argument.partition(':')[2])}",
         )
     path = os.path.normpath(os.path.join(cwd, os.path.expanduser(argument)))
     return Path(path).as_uri()
+
+
+def _absolute(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(path) if path.startswith("/") else f"/ABSOLUTE/PATH/OF/{quote(path)}"
 
 
 def _checked(url: str) -> str:
@@ -118,4 +130,8 @@ def _checked(url: str) -> str:
         )
     if not host:
         raise UsageError(f"{where}: the URL names no host or bucket")
+    if parts.scheme == "ssh":
+        from lazydata.remotes.ssh_address import address_of
+
+        address_of(url)
     return url.rstrip("/")

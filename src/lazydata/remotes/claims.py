@@ -105,14 +105,29 @@ class ClaimMemory(Protocol):
     def forget(self, url: str, names: Collection[str]) -> None:
         """Forget index files and their rows."""
 
-    def lookup(self, url: str, digests: Collection[Digest]) -> Mapping[Digest, Sequence[Location]]:
-        """Where objects lie, each place once; those that no index file lists are left out."""
+    def lookup(
+        self, url: str, digests: Collection[Digest], *, absent: bool
+    ) -> Mapping[Digest, Sequence[Location]]:
+        """Where objects lie, each place once; those that no index file lists are left out.
+
+        Args:
+            url: of the remote.
+            digests: of the objects.
+            absent: also those that turned out not to be there: somebody may have sent
+                them again, under an index file that is known.
+        """
 
     def claimed(self, url: str, project: str, digests: Collection[Digest]) -> set[Digest]:
-        """Those that an index file of this project lists."""
+        """Those that an index file of this project lists, and that are not marked as absent."""
 
-    def absent(self, url: str, digest: Digest) -> None:
-        """Forget all rows of an object that turned out not to be there."""
+    def extents(self, url: str, keys: Collection[str]) -> Mapping[str, int]:
+        """Where the last known object in each of these files ends, bytes from its start."""
+
+    def small(self, url: str, project: str, rows: int) -> set[str]:
+        """The index files of a project that have at most so many rows."""
+
+    def mark(self, url: str, digests: Collection[Digest], *, absent: bool) -> None:
+        """Remember that objects turned out not to be there, or to be there after all."""
 
 
 class VolatileMemory:
@@ -125,6 +140,7 @@ class VolatileMemory:
 
     def __init__(self) -> None:
         self._files: dict[tuple[str, str], tuple[str, dict[Digest, Location]]] = {}
+        self._absent: set[tuple[str, Digest]] = set()
 
     def names(self, url: str) -> set[str]:
         """See ``ClaimMemory.names``."""
@@ -133,15 +149,19 @@ class VolatileMemory:
     def merge(self, url: str, name: str, project: str, rows: Sequence[Row]) -> None:
         """See ``ClaimMemory.merge``."""
         self._files[url, name] = project, {row.digest: row.location for row in rows}
+        self._absent.difference_update((url, row.digest) for row in rows)
 
     def forget(self, url: str, names: Collection[str]) -> None:
         """See ``ClaimMemory.forget``."""
         for name in names:
             self._files.pop((url, name), None)
 
-    def lookup(self, url: str, digests: Collection[Digest]) -> dict[Digest, list[Location]]:
+    def lookup(
+        self, url: str, digests: Collection[Digest], *, absent: bool
+    ) -> dict[Digest, list[Location]]:
         """See ``ClaimMemory.lookup``."""
         found: dict[Digest, list[Location]] = {}
+        digests = [each for each in digests if absent or (url, each) not in self._absent]
         for (at, _), (_, rows) in self._files.items():
             for digest in digests if at == url else ():
                 place = rows.get(digest)
@@ -152,13 +172,33 @@ class VolatileMemory:
     def claimed(self, url: str, project: str, digests: Collection[Digest]) -> set[Digest]:
         """See ``ClaimMemory.claimed``."""
         ours = [rows for (at, _), (by, rows) in self._files.items() if at == url and by == project]
-        return {digest for digest in digests if any(digest in rows for rows in ours)}
+        return {
+            digest
+            for digest in digests
+            if (url, digest) not in self._absent and any(digest in rows for rows in ours)
+        }
 
-    def absent(self, url: str, digest: Digest) -> None:
-        """See ``ClaimMemory.absent``."""
+    def extents(self, url: str, keys: Collection[str]) -> dict[str, int]:
+        """See ``ClaimMemory.extents``."""
+        found = dict.fromkeys(keys, 0)
         for (at, _), (_, rows) in self._files.items():
-            if at == url:
-                rows.pop(digest, None)
+            for place in rows.values() if at == url else ():
+                if place.key in found:
+                    found[place.key] = max(found[place.key], place.offset + place.stored)
+        return found
+
+    def small(self, url: str, project: str, rows: int) -> set[str]:
+        """See ``ClaimMemory.small``."""
+        return {
+            name
+            for (at, name), (by, known) in self._files.items()
+            if at == url and by == project and len(known) <= rows
+        }
+
+    def mark(self, url: str, digests: Collection[Digest], *, absent: bool) -> None:
+        """See ``ClaimMemory.mark``."""
+        for digest in digests:
+            (self._absent.add if absent else self._absent.discard)((url, digest))
 
 
 def encode(claim: Claim) -> tuple[str, bytes]:

@@ -4,6 +4,7 @@
 
     lazydata.json                 {"format": 1}: a newer format is refused
     objects/blake3/ab/<hex>       a whole object, raw, so that other tools can read it
+    packs/ab/<hex>.pack           small objects together, see ``lazydata.packs``
     index/<hex>.idx               a claim, see ``lazydata.remotes.claims``
     data/<2 hex>/<62 hex>         a whole object of lazydata 1.x (SHA-256), read only
 """
@@ -11,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from lazydata.digest import Digest
 from lazydata.errors import UsageError
@@ -19,6 +21,7 @@ from lazydata.remotes.claims import RAW, Location
 FORMAT = 1
 MARKER = "lazydata.json"
 MARKER_BYTES = b'{"format": 1}\n'
+_PACK = re.compile(r"packs/[0-9a-f]{2}/([0-9a-f]{64})\.pack")
 MARKER_AT_MOST = 64 << 10  # bytes of it that are read
 
 
@@ -58,6 +61,17 @@ def object_key(digest: Digest) -> str:
     return f"objects/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"
 
 
+def pack_key(name: str) -> str:
+    """Where a pack lies, by its 64 hex digits."""
+    return f"packs/{name[:2]}/{name}.pack"
+
+
+def pack_of(key: str) -> str | None:
+    """The name of the pack under a key; None where that is something else."""
+    found = _PACK.fullmatch(key)
+    return found[1] if found and key == pack_key(found[1]) else None
+
+
 def unclaimed_keys(digest: Digest) -> list[str]:
     """Where an object may lie whole although no index file says so."""
     keys = [object_key(digest)]
@@ -68,4 +82,5 @@ def unclaimed_keys(digest: Digest) -> list[str]:
 
 def is_whole(location: Location) -> bool:
     """Whether the file at a location is the object, and nothing else."""
-    return location.codec == RAW and location.offset == 0 and location.key.startswith("objects/")
+    inside = location.codec != RAW or location.offset != 0
+    return not inside and location.key.startswith(("objects/", "data/"))

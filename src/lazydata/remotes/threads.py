@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from lazydata.errors import LazydataError
@@ -18,6 +20,54 @@ T = TypeVar("T")
 _THREADS = 64
 _STEP = 0.1  # seconds between two looks for Ctrl-C
 _GRACE = 0.8  # seconds to wait for cancelled work
+
+
+class DaemonPool(ThreadPoolExecutor):
+    """Threads that nobody waits for when the interpreter ends.
+
+    The standard pool joins its threads then, so that Ctrl-C would take as long as the
+    slowest server. It is only a base here because asyncio insists on one.
+
+    Args:
+        size: how many threads at most; each is started when there is no idle one.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._size = size
+        self._waiting: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._resting = threading.Semaphore(0)
+        self._started: list[threading.Thread] = []
+
+    def submit(self, call: Callable[..., T], /, *args: Any, **more: Any) -> Future[T]:
+        """See ``Executor.submit``; called from one thread, the loop's."""
+        future: Future[T] = Future()
+        self._waiting.put((future, partial(call, *args, **more)))
+        if not self._resting.acquire(blocking=False) and len(self._started) < self._size:
+            thread = threading.Thread(target=self._run, name="lazydata", daemon=True)
+            self._started.append(thread)
+            thread.start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See ``Executor.shutdown``."""
+        for _ in self._started:
+            self._waiting.put(None)
+        for thread in self._started if wait else ():
+            thread.join()
+
+    def _run(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            future, call = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:
+                    future.set_exception(error)
+            del item, future, call  # what they hold must not live until the next one comes
+            self._resting.release()
 
 
 class StoppedError(Exception):
@@ -162,8 +212,7 @@ class _Work(Generic[T]):
         """Run it; called in its thread."""
         try:
             with asyncio.Runner() as runner:
-                pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="lazydata")
-                runner.get_loop().set_default_executor(pool)
+                runner.get_loop().set_default_executor(DaemonPool(_THREADS))
                 self.results.append(runner.run(self._watched()))
         except BaseException as error:
             self.error = error

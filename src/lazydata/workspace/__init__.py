@@ -3,7 +3,7 @@
 ``Workspace`` finds the root, turns paths into entries' names, reads the
 manifest through the index and writes it under the lock. The other modules of
 this package each do one thing with it: ``look`` at a file, ``settle`` one path,
-``names`` of the command line, ``status``, ``sharing``, ``upkeep``.
+``names`` of the command line, ``status``, ``pushing``, ``pulling``, ``upkeep``.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Workspace:
         self.root = root
         self.file = os.path.join(root, NAME)
         self.baseline = Baseline(root)
+        self._directories: dict[str, str] = {}  # where they really are
 
     @classmethod
     def above(cls, path: str) -> Workspace:
@@ -116,7 +117,12 @@ class Workspace:
         """The user's store, as configured."""
         home = os.path.expanduser("~")
         older = tuple(os.path.join(home, *p) for p in ((".lazydata", "data"), (".lazydata-cache",)))
-        return Store(config.store_dir(), link=config.load().get("link", "auto"), older=older)
+        return Store(
+            config.store_dir(),
+            link=config.load().get("link", "auto"),
+            older=older,
+            index=config.index_dir(),
+        )
 
     def index(self) -> Index:
         """The index, open; for one call."""
@@ -139,29 +145,29 @@ class Workspace:
                 f"{path} is a tracked directory, and this lazydata handles files only",
                 hint="upgrade lazydata",
             )
-        joined = os.path.join(self.root, path)
-        name = os.path.relpath(joined, self.root).replace(os.sep, "/")
+        joined = os.path.normpath(os.path.join(self.root, path))
+        name = _below(joined, self.root)
         if name == ".":
             raise UsageError(
                 f"{path} is the workspace itself", hint="name the files in it, such as data/x.csv"
             )
-        if name == ".." or name.startswith("../"):
+        if name is None:
             raise PathOutside(
                 f"{path} is outside the workspace {self.root}",
                 hint="track files below the directory of lazydata.yml",
             )
         if name == NAME or name.split("/", 1)[0] == MEMORY:
             raise UsageError(f"{name} belongs to lazydata itself")
-        real = os.path.realpath(joined)
-        root = os.path.realpath(self.root)
+        root, real = self._real_directory(self.root), self._real(joined)
         # A cloned symlink must not lead to where files are code, or lazydata's memory.
-        parts = os.path.relpath(real, root).casefold().split(os.sep)
-        if not _RESERVED.isdisjoint(parts) or real == os.path.realpath(self.file):
+        inside = _below(real, root)
+        parts = (inside or os.path.relpath(real, root)).casefold().split("/")
+        if not _RESERVED.isdisjoint(parts) or real == self._real(self.file):
             raise PathOutside(
                 f"{name} leads to {real}, which is not a place for data",
                 hint="remove the symlink, or the item in lazydata.yml",
             )
-        if not fsutil.is_inside(real, root):
+        if inside is None:
             allowed = config.load().get("allow") or ()
             if not any(fsutil.is_inside(real, os.path.realpath(top)) for top in allowed):
                 raise PathOutside(
@@ -170,6 +176,18 @@ class Workspace:
                     + os.pathsep.join([*allowed, os.path.dirname(real)]),
                 )
         return Place(name, real)
+
+    def _real(self, path: str) -> str:
+        """As ``os.path.realpath``, which asks for each directory of each path again."""
+        directory, base = os.path.split(path)
+        real = os.path.join(self._real_directory(directory), base)
+        return os.path.realpath(real) if os.path.islink(real) else real
+
+    def _real_directory(self, path: str) -> str:
+        real = self._directories.get(path)
+        if real is None:
+            real = self._directories[path] = os.path.realpath(path)
+        return real
 
     # The manifest
 
@@ -266,6 +284,14 @@ class Workspace:
         directory = self.baseline.directory
         target = os.path.dirname(os.path.realpath(self.file))
         return directory if os.stat(directory).st_dev == os.stat(target).st_dev else None
+
+
+def _below(path: str, root: str) -> str | None:
+    """A normal absolute path as the manifest names it; "." for the root, None outside."""
+    if path == root:
+        return "."
+    top = os.path.join(root, "")
+    return path[len(top) :].replace(os.sep, "/") if path.startswith(top) else None
 
 
 def absolute(path: str) -> str:

@@ -135,7 +135,7 @@ def sound(
         try:
             workspace.store.find(version.digest)
         except ObjectMissing:
-            from lazydata.workspace.sharing import download
+            from lazydata.workspace.pulling import download
 
             try:
                 download(workspace, index, {name: version})

@@ -26,6 +26,8 @@ def add_remote(
     *,
     name: str | None = None,
     endpoint: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
     check: bool = True,
     cwd: str | None = None,
 ) -> RemoteSpec:
@@ -35,6 +37,9 @@ def add_remote(
         url: or a path, relative to ``cwd``.
         name: ``origin`` for the first one.
         endpoint: of an S3-compatible server.
+        region: of an S3 bucket.
+        profile: of the user's AWS settings; it goes to the user's own file, since others
+            call theirs otherwise.
         check: list, write, read and delete there first; a missing base path is made.
 
     Raises:
@@ -54,22 +59,28 @@ def add_remote(
             f"the remote {name} is {known[name].url}",
             hint=f"choose another --name, or `lazydata remove-remote {name}` first",
         )
-    options = {"endpoint": endpoint} if endpoint else {}
+    if (endpoint or region or profile) and not url.startswith("s3://"):
+        raise UsageError(f"{url}: only S3 has an endpoint, a region or a profile")
+    options = dict(known[name].options) if name in known else {}
+    options.update({k: v for k, v in (("endpoint", endpoint), ("region", region)) if v})
     # Clones of one project share it through the manifest: their claims are one project's.
-    ours = known[name].options.get("project") if name in known else None
-    options["project"] = ours or secrets.token_hex(8)
+    options.setdefault("project", secrets.token_hex(8))
     spec = RemoteSpec(name, url, options)
-    open_remote(url, options)  # refuses what no backend is for, checked or not
+    own = {"profile": profile} if profile else {}
+    open_remote(url, {**options, **own})  # refuses what no backend is for, checked or not
     if check:
 
         async def probe() -> None:
-            repository = open_repository(spec, IndexedMemory(config.index_dir()))
+            trying = RemoteSpec(name, url, {**options, **own})
+            repository = open_repository(trying, IndexedMemory(config.index_dir()))
             try:
                 await repository.probe()
             finally:
                 await repository.close()
 
         run(probe)
+    if profile:
+        config.put(f"remotes.{name}.profile", profile)
     if name in known and known[name].options == options:
         return spec
     with workspace.baseline.lock():
@@ -114,10 +125,16 @@ def named(workspace: Workspace, index: Index, name: str | None) -> RemoteSpec:
     return known[name]
 
 
-def open_repository(spec: RemoteSpec, memory: ClaimMemory) -> Repository:
-    """A remote as a repository; call it in the loop that uses it."""
+def open_repository(spec: RemoteSpec, memory: ClaimMemory, jobs: int | None = None) -> Repository:
+    """A remote as a repository; call it in the loop that uses it.
+
+    Args:
+        spec: as the manifest has it; the user's own settings are added.
+        memory: of its index files.
+        jobs: how much it may do at once, where the user says.
+    """
     own = (config.load().get("remotes") or {}).get(spec.name) or {}
-    remote = open_remote(spec.url, {**spec.options, **own})
+    remote = open_remote(spec.url, {**spec.options, **own}, jobs=jobs)
     return Repository(remote, memory=memory, project=spec.options.get("project", ""))
 
 
@@ -156,3 +173,17 @@ def on_remotes(
         except LazydataError as error:
             failure = error
     return found, failure
+
+
+def remember_pushed(
+    workspace: Workspace, url: str, there: Collection[Digest], gone: Collection[Digest] = ()
+) -> None:
+    """Note in the workspace which objects a remote is known to have, and which not."""
+    if not there and not gone:
+        return
+    try:
+        with workspace.baseline.lock():
+            workspace.baseline.add_pushed(url, there)
+            workspace.baseline.drop_pushed(url, gone)
+    except OSError:
+        pass  # a read-only workspace: `status` will not know, and that is all

@@ -49,7 +49,8 @@ def status(workspace: Workspace, entries: Iterable[Entry], index: Index) -> list
     pushed = workspace.baseline.pushed(
         [spec.url for spec in workspace.view(index).remotes.values()]
     )
-    store = workspace.store
+    entries = list(entries)
+    lacking = set(workspace.store.lacking(entry.latest.digest for entry in entries))
     rows = []
     for entry in entries:
         latest = entry.latest
@@ -60,7 +61,7 @@ def status(workspace: Workspace, entries: Iterable[Entry], index: Index) -> list
                 entry.kind,
                 latest.digest,
                 latest.size,
-                store.has(latest.digest),
+                latest.digest not in lacking,
                 latest.digest in pushed,
             )
         )

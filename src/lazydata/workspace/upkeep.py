@@ -224,8 +224,15 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
             damage.append(Damage(digest, "corrupt", tuple(listed.get(digest, ()))))
         except OSError as error:
             raise from_os_error(error, "read", store.path_of(digest)) from error
+    for name in store.packs.names():
+        try:
+            number, bad = store.check_pack(name)
+        except OSError as error:
+            raise from_os_error(error, "read", store.packs.path_of(name)) from error
+        count += number
+        damage += [Damage(each, "corrupt", tuple(listed.get(each, ()))) for each in bad]
     told = {row.digest for row in damage}
-    lacking = [digest for digest in listed if digest not in told and not store.has(digest)]
+    lacking = [digest for digest in store.lacking(listed) if digest not in told]
     if lacking:
         from lazydata.workspace.remotes import on_remotes
 

@@ -1,0 +1,296 @@
+"""How bytes from elsewhere become objects: filled, verified, flushed, then named.
+
+    objects-v1/tmp/
+        <name>.<host>-<pid>-<random>.part    filled by that process
+        <name>.free-0-<random>.part          left by one that failed: the next goes on
+        <name>.lock                          held (flock) by the one who fetches it
+
+Nothing rests on the locks: whoever fills a file has it for himself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from lazydata import links
+from lazydata.digest import Digest, hash_file
+from lazydata.errors import NoSpace, ObjectCorrupt
+from lazydata.fsutil import add_name, flush_files, fsync_file, make_dirs, remove, temp_name
+from lazydata.lock import host, is_alive
+from lazydata.packed import Packs
+from lazydata.packs import Blob, read_footer, verified
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Less is fetched again sooner than found again.
+_WORTH_KEEPING = 1 << 20
+# A process on another host is taken for dead when its file has not grown for so long.
+_ABANDONED_SECONDS = 86400.0
+# Whoever holds a lock touches it every few seconds, unless it was stopped or hangs.
+_SILENT_SECONDS = 30.0
+
+
+class Arrival(AbstractContextManager["Path"]):
+    """A file that gets its name when the block ends well; it goes on from what failed before.
+
+    Args:
+        directory: for unfinished files.
+        name: what it will be, so that an earlier attempt can be found.
+        finish: verifies the file and names it; called with its path.
+
+    Raises:
+        ObjectCorrupt: it is something else; nothing of it is kept.
+    """
+
+    def __init__(self, directory: str, name: str, finish: Callable[[str], None]) -> None:
+        self._directory, self._name, self._finish = directory, name, finish
+        self._temp = ""
+
+    def __enter__(self) -> Path:
+        from pathlib import Path
+
+        make_dirs(self._directory)
+        self._temp = self._new_name(_host(), os.getpid())
+        self._take_up()
+        return Path(self._temp)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._finish(self._temp)
+            elif not issubclass(kind, (ObjectCorrupt, NoSpace)):
+                self._leave()
+        finally:
+            remove(self._temp)
+
+    def _new_name(self, owner: str, pid: int) -> str:
+        unique = f"{owner}-{pid}-{os.urandom(4).hex()}"
+        return os.path.join(self._directory, f"{self._name}.{unique}.part")
+
+    def _take_up(self) -> None:
+        """Have the largest file that somebody gave up: a rename, so only one gets it."""
+        found = []
+        for each in os.scandir(self._directory):
+            if each.name.startswith(self._name + ".") and each.name.endswith(".part"):
+                try:
+                    status = each.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                if _is_abandoned(each.name, status.st_mtime):
+                    found.append((status.st_size, each.path))
+        for _, path in sorted(found, reverse=True)[:1]:
+            try:
+                os.rename(path, self._temp)
+            except OSError:
+                pass  # somebody else was faster
+
+    def _leave(self) -> None:
+        try:
+            if os.path.getsize(self._temp) >= _WORTH_KEEPING:
+                os.rename(self._temp, self._new_name("free", 0))
+        except OSError:
+            pass
+
+
+class Turn:
+    """This process is the one that fetches something; see ``take_turn``."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self._path, self._descriptor = path, descriptor
+
+    def touch(self) -> None:
+        """Show those who wait that it is still done."""
+        if self._descriptor >= 0:
+            try:
+                os.utime(self._descriptor)
+            except OSError:
+                pass
+
+    def release(self) -> None:
+        """Let the others look."""
+        if self._descriptor >= 0:
+            try:
+                remove(self._path)
+            except OSError:
+                pass
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def take_turn(directory: str, name: str) -> Turn | None:
+    """Be the one process that fetches something.
+
+    Returns:
+        None while another one does, and shows that it lives.
+    """
+    path = os.path.join(directory, f"{name}.lock")
+    alone = Turn(path, -1)
+    try:
+        import fcntl
+
+        make_dirs(directory)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except (ImportError, OSError):
+        return alone  # no locks here, or a store that is only read: what is right stays right
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        status = os.fstat(descriptor)
+        if status.st_nlink:
+            return Turn(path, descriptor)
+        silent = False  # whoever had it removed it just now: look again
+    except BlockingIOError:
+        silent = time.time() - os.fstat(descriptor).st_mtime > _SILENT_SECONDS
+    except OSError:
+        silent = True
+    os.close(descriptor)
+    return alone if silent else None
+
+
+class Inbox:
+    """The ways into the store for bytes that come from elsewhere.
+
+    Args:
+        directory: of the objects.
+        index: directory of the index, or None: it remembers what is in packs.
+    """
+
+    def __init__(self, directory: str, index: str | None) -> None:
+        self.directory = directory
+        self.packs = Packs(os.path.join(directory, "packs"), index)
+
+    def path_of(self, digest: Digest) -> str:
+        """Where an object lies, or would lie."""
+        algorithm, _, digits = digest.partition(":")
+        return f"{self.directory}{os.sep}{algorithm}{os.sep}{digits[:2]}{os.sep}{digits}"
+
+    def incoming(self, digest: Digest) -> Arrival:
+        """A file to fill with an object; it is verified and named when the block ends.
+
+        It may hold the beginning already, which an earlier attempt left.
+
+        Raises:
+            ObjectCorrupt: it is something else; the store is as it was.
+
+        Example:
+            with store.incoming(digest) as temp:
+                temp.write_bytes(data)
+        """
+
+        def finish(temp: str) -> None:
+            _finish_object(digest, temp)
+            self._name(temp, self.path_of(digest))
+
+        return Arrival(self._temp_dir, digest.hex, finish)
+
+    def incoming_pack(self, name: str) -> Arrival:
+        """The same for a whole pack, by its 64 hex digits; all in it is verified."""
+
+        def finish(temp: str) -> None:
+            blobs = _finish_pack(name, temp)
+            self._name(temp, self.packs.path_of(name))
+            self.packs.note(name, blobs)
+
+        return Arrival(self._temp_dir, name, finish)
+
+    def try_lock(self, name: str) -> Turn | None:
+        """Be the one process that fetches something; None while another one does."""
+        return take_turn(self._temp_dir, name)
+
+    def scratch(self) -> str:
+        """A directory for files that nobody needs after this process."""
+        make_dirs(self._temp_dir)
+        return self._temp_dir
+
+    def put(self, objects: Sequence[tuple[Digest, bytes]]) -> None:
+        """Take in small objects whose bytes were hashed, all of them durable at once.
+
+        Raises:
+            OSError: no space, or no right to write; some may be there, each of them whole.
+        """
+        make_dirs(self._temp_dir)
+        temps: dict[str, str] = {}
+        try:
+            for digest, data in objects:
+                temp = temp_name(self._temp_dir)
+                temps[temp] = self.path_of(digest)
+                descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+                with open(descriptor, "wb") as file:
+                    file.write(data)
+            flush_files(list(temps))
+            for temp, final in temps.items():
+                make_dirs(os.path.dirname(final), durable=len(temps) == 1)
+                add_name(temp, final, durable=len(temps) == 1)
+            if len(temps) > 1:
+                flush_files(list(temps.values()))
+        finally:
+            for temp in temps:
+                remove(temp)
+
+    def _name(self, temp: str, final: str) -> bool:
+        """Give a finished temp file its name; the same object twice is success.
+
+        The first one stays: files of the workspace may share its inode.
+
+        Returns:
+            Whether it is this one that has the name now.
+        """
+        links.protect(temp)
+        make_dirs(os.path.dirname(final))
+        return add_name(temp, final)
+
+    @property
+    def _temp_dir(self) -> str:
+        return os.path.join(self.directory, "tmp")
+
+    def _temp(self) -> str:
+        make_dirs(self._temp_dir)
+        return temp_name(self._temp_dir)
+
+
+def _finish_object(digest: Digest, temp: str) -> None:
+    """Verify and flush a file that is to become an object.
+
+    Raises:
+        ObjectCorrupt: it is not.
+    """
+    found = hash_file(temp, algorithm=digest.algorithm).digest
+    if found != digest:
+        raise ObjectCorrupt(f"what came for {digest} is {found}", expected=digest, actual=found)
+    fsync_file(temp)
+
+
+def _finish_pack(name: str, temp: str) -> list[Blob]:
+    """Verify a pack and all that is in it, and flush it.
+
+    Raises:
+        ObjectCorrupt: its bytes, or some object's, are not what they should be.
+    """
+    _finish_object(Digest(f"blake3:{name}"), temp)
+    with open(temp, "rb") as file:
+
+        def read(offset: int, length: int) -> bytes:
+            return os.pread(file.fileno(), length, offset)
+
+        blobs = read_footer(read, os.fstat(file.fileno()).st_size)
+        for blob in blobs:
+            verified(blob.digest, blob.codec, read(blob.offset, blob.stored), blob.size)
+        return blobs
+
+
+def _is_abandoned(name: str, mtime: float) -> bool:
+    owner, _, rest = name.split(".")[-2].rpartition("-")[0].rpartition("-")
+    if owner == "free":
+        return True
+    if owner == _host():
+        return not (rest.isdigit() and is_alive(int(rest)))
+    return time.time() - mtime > _ABANDONED_SECONDS
+
+
+def _host() -> str:
+    """This host and its process numbers, as part of a file name."""
+    return "".join(each if each.isalnum() else "_" for each in host())

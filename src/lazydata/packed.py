@@ -1,0 +1,223 @@
+"""The store's own packs: which there are, and where objects lie in them.
+
+A pack is kept as it came from a remote. Its footer says what is in it; the index
+remembers that, and is made anew from the footers where it knows nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+
+from lazydata.digest import Digest, hash_file
+from lazydata.errors import ObjectCorrupt
+from lazydata.index import Index
+from lazydata.packs import Blob, read_footer, verified
+
+_SUFFIX = ".pack"
+_AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
+_OPEN = 16
+
+
+class Packs:
+    """The packs in one directory.
+
+    Args:
+        directory: ``<hex>.pack`` in it; it need not exist.
+        index: directory of the index, or None.
+
+    Example:
+        >>> Packs("/nowhere", None).locate([Digest("blake3:" + "ab" * 32)])
+        {}
+    """
+
+    def __init__(self, directory: str, index: str | None) -> None:
+        self.directory = directory
+        self._index = index
+        self._at_hand: dict[Digest, tuple[str, Blob]] = {}
+        self._files: dict[str, int] = {}
+
+    def path_of(self, name: str) -> str:
+        """Where a pack lies, or would lie."""
+        return os.path.join(self.directory, name + _SUFFIX)
+
+    def names(self) -> list[str]:
+        """All packs that are here, by their 64 hex digits."""
+        try:
+            found = os.listdir(self.directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(each[: -len(_SUFFIX)] for each in found if len(each) == 64 + len(_SUFFIX))
+
+    def blobs(self, name: str) -> list[Blob]:
+        """What a pack says that it has.
+
+        Raises:
+            ObjectCorrupt: it is damaged.
+            OSError: it can't be read.
+        """
+        with open(self.path_of(name), "rb") as file:
+
+            def read(offset: int, length: int) -> bytes:
+                return os.pread(file.fileno(), length, offset)
+
+            return read_footer(read, os.fstat(file.fileno()).st_size)
+
+    def locate(self, digests: Collection[Digest]) -> dict[Digest, tuple[str, Blob]]:
+        """Which pack has an object, and where; those that none has are left out."""
+        names = self.names()
+        if not names:
+            return {}
+        found: dict[Digest, tuple[str, Blob]] = {}
+        with Index(self._index) as index:
+            unknown = self._remember(index, names)
+            wanted = list(digests)
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                rows = index.read(
+                    "SELECT digest, size, start, stored, codec, pack FROM packed"
+                    f" WHERE store = ? AND digest IN ({','.join('?' * len(some))})",
+                    (self.directory, *some),
+                )
+                for digest, size, offset, stored, codec, pack in rows or ():
+                    blob = Blob(Digest(digest), size, offset, stored, codec)
+                    found[blob.digest] = pack, blob
+        if unknown:  # the index keeps nothing: every footer is read each time
+            asked = set(digests)
+            for pack, blob in unknown:
+                if blob.digest in asked:
+                    found[blob.digest] = pack, blob
+        return found
+
+    def note(self, name: str, blobs: Collection[Blob]) -> bool:
+        """Remember what is in a pack; False where the index does not keep it."""
+        with Index(self._index) as index:
+            return self._note(index, name, blobs)
+
+    def _note(self, index: Index, name: str, blobs: Collection[Blob]) -> bool:
+        here = self.directory
+        return index.write(
+            "INSERT OR REPLACE INTO packs VALUES (?,?)",
+            [(here, name)],
+            (
+                "INSERT OR REPLACE INTO packed VALUES (?,?,?,?,?,?,?)",
+                ((here, b.digest, name, b.size, b.offset, b.stored, b.codec) for b in blobs),
+            ),
+        )
+
+    def _remember(self, index: Index, names: Collection[str]) -> list[tuple[str, Blob]]:
+        """Bring the index in step; what it would not keep is returned."""
+        here = self.directory
+        rows = index.read("SELECT name FROM packs WHERE store = ?", (here,))
+        known = {name for (name,) in rows or ()}
+        left: list[tuple[str, Blob]] = []
+        for name in set(names) - known:
+            try:
+                blobs = self.blobs(name)
+            except (ObjectCorrupt, OSError):
+                continue  # it is of no use; `verify` says so
+            if not self._note(index, name, blobs):
+                left += [(name, blob) for blob in blobs]
+        gone = [(here, name) for name in known - set(names)]
+        if gone:
+            index.write(
+                "DELETE FROM packs WHERE store = ? AND name = ?",
+                gone,
+                ("DELETE FROM packed WHERE store = ? AND pack = ?", gone),
+            )
+        return left
+
+    def hold(self, digests: Collection[Digest]) -> None:
+        """Keep at hand where these lie, until ``drop``: many are to be read."""
+        self.drop()
+        self._at_hand = self.locate(digests)
+        for name in sorted({name for name, _ in self._at_hand.values()})[:_OPEN]:
+            try:
+                self._files[name] = os.open(self.path_of(name), os.O_RDONLY)
+            except OSError:
+                pass  # it is gone: its objects are looked for one by one
+
+    def drop(self) -> None:
+        """Let go of what ``hold`` keeps."""
+        self._at_hand = {}
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._files = {}
+
+    def read(self, digest: Digest) -> tuple[str, bytes] | None:
+        """An object's bytes, hashed, and the name of its pack; None where no pack has it.
+
+        Raises:
+            ObjectCorrupt: the pack is damaged; its name is the error's ``pack``.
+        """
+        at = self.locate([digest]).get(digest)
+        if at is None:
+            return None
+        name, blob = at
+        try:
+            with open(self.path_of(name), "rb") as file:
+                stored = os.pread(file.fileno(), blob.stored, blob.offset)
+            return name, verified(digest, blob.codec, stored, blob.size)
+        except FileNotFoundError:
+            return None
+        except ObjectCorrupt as error:
+            raise DamagedPackError(name, error) from error
+
+    def read_held(self, digest: Digest) -> bytes | None:
+        """As ``read``, for what ``hold`` found; None also for what is damaged."""
+        at = self._at_hand.get(digest)
+        if at is None or at[0] not in self._files:
+            return None
+        name, blob = at
+        stored = os.pread(self._files[name], blob.stored, blob.offset)
+        try:
+            return verified(digest, blob.codec, stored, blob.size)
+        except ObjectCorrupt:
+            return None
+
+    def sound(self, name: str) -> Iterator[tuple[Digest, bytes]]:
+        """All objects of a pack that are what they should be, as far as it can be read."""
+        for blob in self.blobs(name):
+            with open(self.path_of(name), "rb") as file:
+                stored = os.pread(file.fileno(), blob.stored, blob.offset)
+            try:
+                yield blob.digest, verified(blob.digest, blob.codec, stored, blob.size)
+            except ObjectCorrupt:
+                pass
+
+    def damage(self, name: str) -> tuple[list[Digest], list[Digest]] | None:
+        """Hash a pack and all that is in it.
+
+        Returns:
+            None if all is well; else what is sound, and what was in it and is not.
+        """
+        said = self._said(name)
+        try:
+            sound = [digest for digest, _ in self.sound(name)]
+            said |= {blob.digest for blob in self.blobs(name)}
+        except ObjectCorrupt:
+            sound = []
+        if hash_file(self.path_of(name)).digest == f"blake3:{name}" and len(sound) == len(said):
+            return None
+        return sound, sorted(said - set(sound))
+
+    def _said(self, name: str) -> set[Digest]:
+        """What the index remembers of a pack: its footer may be what is damaged."""
+        with Index(self._index) as index:
+            rows = index.read(
+                "SELECT digest FROM packed WHERE store = ? AND pack = ?", (self.directory, name)
+            )
+        return {Digest(digest) for (digest,) in rows or ()}
+
+
+class DamagedPackError(ObjectCorrupt):
+    """A pack of the store is damaged.
+
+    Args:
+        pack: its name.
+        error: what is wrong with an object in it.
+    """
+
+    def __init__(self, pack: str, error: ObjectCorrupt) -> None:
+        super().__init__(error.message, expected=error.expected, actual=error.actual)
+        self.pack = pack

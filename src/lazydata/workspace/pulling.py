@@ -1,0 +1,246 @@
+"""Pull: bring files to their latest version, from the store or from remotes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from lazydata import config, transfer
+from lazydata.claimed import IndexedMemory
+from lazydata.errors import (
+    FileBusy,
+    FileChanged,
+    FileDenied,
+    LazydataError,
+    ObjectCorrupt,
+    ObjectMissing,
+    RemoteDenied,
+    RemoteObjectMissing,
+    RemoteUnavailable,
+    UsageError,
+    from_os_error,
+    line,
+)
+from lazydata.index import Index
+from lazydata.manifest import Entry, RemoteSpec, Version
+from lazydata.messages import say, warn
+from lazydata.progress import shown
+from lazydata.reconcile import REPLACES, Action, reconcile
+from lazydata.workspace import Workspace
+from lazydata.workspace.look import look
+from lazydata.workspace.remotes import named, open_repository, remember_pushed
+from lazydata.workspace.restoring import restore_missing
+from lazydata.workspace.settle import Settling
+
+_PULLS = frozenset({*REPLACES, Action.NOTHING, Action.SETTLE})
+_NAMED_AT_MOST = 20  # files that get a line each
+
+
+class Pulled(NamedTuple):
+    """What a pull did, or would do.
+
+    Args:
+        paths: entries whose files were restored or updated.
+        objects: how many objects were downloaded.
+        size: their bytes, as far as the manifest says.
+        left: one line for each entry that was left alone, and why.
+    """
+
+    paths: list[str]
+    objects: int
+    size: int
+    left: list[str]
+
+
+def pull(
+    workspace: Workspace,
+    index: Index,
+    entries: Iterable[Entry],
+    *,
+    remote: str | None = None,
+    jobs: int | None = None,
+    dry_run: bool = False,
+) -> Pulled:
+    """Bring entries' files to their latest version, recording and overwriting nothing.
+
+    Args:
+        entries: those that are wanted.
+        remote: name of the only one to ask; by default all are, in their order.
+        jobs: how many transfers at once; by default what fits the remote.
+        dry_run: change nothing, and say what would be done.
+
+    Raises:
+        UsageError: there is no such remote.
+        RemoteUnavailable, RemoteDenied: nothing could be had, for one cause.
+    """
+    remotes = [named(workspace, index, remote)] if remote else None
+    todo, left = _look_at_all(workspace, index, entries)
+    lacking_now = set(workspace.store.lacking({e.latest.digest for e, _, _ in todo}))
+    lacking = {e.path: e.latest for e, _, _ in todo if e.latest.digest in lacking_now}
+    size = sum({v.digest: v.size or 0 for v in lacking.values()}.values())
+    if dry_run:
+        return Pulled([e.path for e, _, _ in todo], len(lacking_now), size, list(left.values()))
+    failed = _fetch(workspace, index, lacking, remotes, jobs) if lacking else {}
+    left.update({path: line(path, error) for path, error in failed.items()})
+    there = [each for each in todo if each[0].path not in failed]
+    missing = [(entry, real) for entry, action, real in there if action == Action.RESTORE]
+    _say_restoring([entry.path for entry, _ in missing if entry.path not in lacking])
+    with shown("restoring files") as meter:
+        meter.expect(files=len(missing))
+        restored = restore_missing(workspace, index, missing, meter)
+    done = restored.paths
+    others = [entry for entry, action, _ in there if action != Action.RESTORE]
+    for entry in [*restored.left, *others]:
+        was_fetched = entry.path in lacking
+        try:
+            place = workspace.place(entry.path)
+            settled = Settling(workspace, place, index, only=_PULLS, was_fetched=was_fetched).run()
+        except LazydataError as error:
+            left[entry.path] = line(entry.path, error)
+            continue
+        if settled.action in REPLACES:
+            done.append(entry.path)
+        elif settled.action not in _PULLS:
+            left[entry.path] = _left_alone(entry.path)
+    fetched = {v.digest: v.size or 0 for path, v in lacking.items() if path not in failed}
+    return Pulled(done, len(fetched), sum(fetched.values()), list(left.values()))
+
+
+def _look_at_all(
+    workspace: Workspace, index: Index, entries: Iterable[Entry]
+) -> tuple[list[tuple[Entry, str, str]], dict[str, str]]:
+    """Entries that something is to be done for, what, and where; and those left alone."""
+    baselines = workspace.baseline.all()
+    todo: list[tuple[Entry, str, str]] = []
+    left: dict[str, str] = {}
+    for entry in entries:
+        versions = [version.digest for version in entry.versions]
+        try:
+            real = workspace.place(entry.path).real
+            found = look(real, index, versions)
+        except (FileBusy, FileChanged, FileDenied, UsageError) as error:
+            left[entry.path] = line(entry.path, error)
+            continue
+        file = found.digest if found else None
+        action = reconcile(file, baselines.get(entry.path), versions, entry.latest.digest)
+        if action not in _PULLS:
+            left[entry.path] = _left_alone(entry.path)
+        elif action != Action.NOTHING:
+            todo.append((entry, action, real))
+    return todo, left
+
+
+def _left_alone(path: str) -> str:
+    return (
+        f"{path} was changed here and is left alone: `lazydata track {path}` "
+        f"records it, `lazydata restore {path}` replaces it"
+    )
+
+
+def _say_restoring(paths: Sequence[str]) -> None:
+    if len(paths) > _NAMED_AT_MOST:
+        say(f"Restoring {len(paths):,} files from the local store")
+    else:
+        for path in paths:
+            say(f"Restoring {path} from the local store")
+
+
+def download(workspace: Workspace, index: Index, wanted: Mapping[str, Version]) -> None:
+    """Bring the objects of some versions into the store, from whichever remote has them.
+
+    Args:
+        wanted: versions by the path of their entry.
+
+    Raises:
+        ObjectMissing: one is nowhere.
+        LazydataError: why it could not be had.
+    """
+    names = ", ".join(wanted)
+    try:
+        failed = _fetch(workspace, index, wanted)
+    except (RemoteDenied, RemoteUnavailable) as error:
+        raise type(error)(f"{names} can't be had: {error.message}", hint=error.hint) from error
+    for failure in failed.values():
+        raise failure
+
+
+def _fetch(
+    workspace: Workspace,
+    index: Index,
+    wanted: Mapping[str, Version],
+    remotes: Sequence[RemoteSpec] | None = None,
+    jobs: int | None = None,
+) -> dict[str, LazydataError]:
+    """Download; the errors of what did not come, by path."""
+    if remotes is None:
+        remotes = list(workspace.view(index).remotes.values())
+    memory = IndexedMemory(config.index_dir())
+    store = workspace.store
+    if len(wanted) > _NAMED_AT_MOST:
+        say(f"Downloading {len(wanted):,} stored files ...")
+    else:
+        for path in wanted:
+            say(f"Downloading stored file {path} ...")
+    try:
+        workspace.baseline.prepare()
+        store.register(workspace.baseline.id, workspace.root)
+    except OSError as error:
+        raise from_os_error(error, "write", workspace.baseline.directory) from error
+    doing = next(iter(wanted)) if len(wanted) == 1 else f"{len(wanted):,} files"
+    with shown(f"downloading {doing}") as meter:
+        done = transfer.pull(
+            [partial(open_repository, spec, memory, jobs) for spec in remotes],
+            [version.digest for version in wanted.values()],
+            store,
+            meter=meter,
+            jobs=jobs,
+        )
+    for url in {*done.fetched.values()}:
+        remember_pushed(workspace, url, [d for d, by in done.fetched.items() if by == url])
+    failed: dict[str, LazydataError] = {}
+    for path, version in wanted.items():
+        why = done.failed.get(version.digest)
+        if why is None or (version.source_url and _from_source(workspace, path, version)):
+            continue
+        if isinstance(why, RemoteObjectMissing):
+            for spec in remotes:
+                remember_pushed(workspace, spec.url, (), [version.digest])
+            why = ObjectMissing(
+                f"{path} ({version.digest}) is neither here nor on a remote",
+                hint="whoever has it runs `lazydata push` (with --check if it was there before)"
+                if remotes
+                else "there is no remote to ask; `lazydata add-remote URL` adds one",
+            )
+        elif isinstance(why, ObjectCorrupt):
+            why = ObjectCorrupt(
+                f"{path} is damaged on the remote: {why.message}",
+                expected=why.expected,
+                actual=why.actual,
+                hint="remove it there; whoever has it then runs `lazydata push --check`",
+            )
+        failed[path] = why
+    return failed
+
+
+def _from_source(workspace: Workspace, path: str, version: Version) -> bool:
+    """The last resort of lazydata 1.x: a URL that the manifest names; its hash must fit."""
+    import urllib.request
+
+    url = version.source_url or ""
+    if not url.startswith(("http://", "https://")):
+        return False  # a cloned manifest must not make us read local files
+    try:
+        with (
+            workspace.store.incoming(version.digest) as temp,
+            urllib.request.urlopen(url, timeout=60) as response,
+            open(temp, "wb") as file,
+        ):
+            # One byte more than it may have shows that it is something else.
+            left = 1 + (version.size if version.size is not None else 1 << 40)
+            while left and (block := response.read(min(left, 1 << 20))):
+                left -= file.write(block)
+    except (OSError, ValueError, LazydataError) as error:
+        warn(f"{path} could not be had from its source_url: {error}")
+        return False
+    return True
