@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+import openssh
 import pytest
+import seaweedfs
+import ssh_servers
 
-from lazydata.digest import Digest, Hasher
-from lazydata.errors import ObjectCorrupt
+from lazydata.digest import Hasher
 from lazydata.remotes import open_remote
 from lazydata.remotes.base import Remote
 from lazydata.remotes.memory import MemoryRemote
 from lazydata.repository import Outgoing
+from lazydata.store import Store
 
 
 def _memory(tmp_path: Path) -> Remote:
@@ -25,13 +29,39 @@ def _file(tmp_path: Path) -> Remote:
     return open_remote(base.as_uri())
 
 
-# A new backend joins the contract suite here.
-BACKENDS: dict[str, Callable[[Path], Remote]] = {"memory": _memory, "file": _file}
+s3_server, s3 = seaweedfs.s3_server, seaweedfs.s3
+
+
+def _s3(s3: seaweedfs.Server) -> Remote:
+    return open_remote(s3.url(), {"endpoint": s3.endpoint})
+
+
+sshd, ssh = ssh_servers.sshd, ssh_servers.ssh
+any_sshd, any_ssh = ssh_servers.any_sshd, ssh_servers.any_ssh
+
+
+def _sftp(tmp_path: Path, any_ssh: openssh.Server) -> Remote:
+    base = tmp_path / "a remote"
+    base.mkdir()
+    return open_remote(any_ssh.url(base))
+
+
+# A new backend joins the contract suite here. Its parameters are fixtures.
+BACKENDS: dict[str, Callable[..., Remote]] = {
+    "memory": _memory,
+    "file": _file,
+    "s3": _s3,
+    "sftp": _sftp,
+}
 
 
 @pytest.fixture(params=BACKENDS)
-def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
-    return BACKENDS[request.param](tmp_path)
+def remote(request: pytest.FixtureRequest) -> Iterator[Remote]:
+    make = BACKENDS[request.param]
+    needed = inspect.signature(make).parameters
+    remote = make(**{name: request.getfixturevalue(name) for name in needed})
+    yield remote
+    asyncio.run(remote.close())
 
 
 @pytest.fixture
@@ -50,38 +80,10 @@ def said() -> Iterator[list[str]]:
     logger.removeHandler(handler)
 
 
-class DictStore:
-    """As little of the store as a pull needs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self._count = 0
-
-    def path_of(self, digest: Digest) -> str:
-        return str(self.folder / digest.replace(":", "-"))
-
-    def has(self, digest: Digest) -> bool:
-        return Path(self.path_of(digest)).exists()
-
-    @contextmanager
-    def incoming(self, digest: Digest) -> Iterator[Path]:
-        self._count += 1
-        temp = self.folder / f"temp-{self._count}"
-        try:
-            yield temp
-            hasher = Hasher(digest.algorithm)
-            hasher.update(temp.read_bytes())
-            if hasher.digest != digest:
-                raise ObjectCorrupt("not it", expected=digest, actual=hasher.digest)
-            temp.rename(self.path_of(digest))
-        finally:
-            temp.unlink(missing_ok=True)
-
-
 @pytest.fixture
-def store(tmp_path: Path) -> DictStore:
-    return DictStore(tmp_path / "store")
+def store(tmp_path: Path) -> Store:
+    """A store of objects and packs."""
+    return Store(str(tmp_path / "store"))
 
 
 @pytest.fixture

@@ -193,11 +193,15 @@ def test_ten_thousand_keys(remote: Remote, bulk: Callable[[Remote, list[str]], N
 
 
 @pytest.fixture
-def bulk(tmp_path: Path) -> Callable[[Remote, list[str]], None]:
+def bulk(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[Remote, list[str]], None]:
     """Many keys at once, in the backend's own way: 10,000 flushes would take a minute."""
 
     def fill(remote: Remote, keys: list[str]) -> None:
-        if remote.url.startswith("file:"):
+        if remote.url.startswith("s3:"):
+            prefix = remote.url.rpartition("/")[2]
+            request.getfixturevalue("s3").fill(f"{prefix}/{key}" for key in keys)
+            return
+        if remote.url.startswith(("file:", "ssh:")):
             for key in keys:
                 path = tmp_path / "a remote" / key
                 path.parent.mkdir(parents=True, exist_ok=True)

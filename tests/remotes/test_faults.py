@@ -1,0 +1,972 @@
+"""What goes wrong between lazydata and real servers, and on them.
+
+A proxy stands before each server, so that the way to it fails where a test says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import openssh
+import pytest
+import seaweedfs
+from fault_proxy import Fault, FaultProxy
+
+from lazydata.digest import Digest, Hasher
+from lazydata.errors import LazydataError, ObjectCorrupt, RemoteUnavailable
+from lazydata.remotes import catalogue, open_remote, s3_downloads, s3_uploads, wrappers
+from lazydata.remotes.claims import VolatileMemory
+from lazydata.remotes.layout import object_key
+from lazydata.remotes.s3 import S3Remote
+from lazydata.repository import Outgoing, Repository
+from lazydata.store import Store
+from lazydata.transfer import Pulled, Pushed, pull, push
+
+MIB = 1 << 20
+PART = 5 * MIB  # the smallest that a server has to take
+TIMEOUT = 60  # seconds that a child has
+Desk = Any
+
+
+def some(size: int, seed: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+# They go in one pack, which nothing makes smaller.
+SMALL = [some(20_000, seed) for seed in range(40)]
+# They go by themselves, the second one in parts.
+MIDDLE, LARGE = some(3 * MIB, 100), some(2 * PART + MIB, 101)
+
+
+# -- places
+
+
+class S3Place:
+    """A prefix of a bucket, behind a proxy."""
+
+    kind = "s3"
+
+    def __init__(self, server: seaweedfs.Server) -> None:
+        self.server = server
+        self.proxy = FaultProxy(*address(server))
+        self.url = server.url()
+        self.env = server.env
+        self._client: Any = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {"endpoint": self.proxy.endpoint}
+
+    @property
+    def arguments(self) -> list[str]:
+        """What ``add-remote`` takes."""
+        return [self.url, "--endpoint", self.proxy.endpoint]
+
+    @property
+    def prefix(self) -> str:
+        return self.url.rpartition("/")[2] + "/"
+
+    @property
+    def client(self) -> Any:
+        if self._client is None:
+            self._client = self.server.client()
+        return self._client
+
+    def keys(self, part: str = "") -> list[str]:
+        """What is there, past the proxy."""
+        whole = {"Bucket": self.server.bucket, "Prefix": self.prefix}
+        found = self.client.list_objects_v2(**whole).get("Contents", ())
+        keys = [str(each["Key"]).removeprefix(self.prefix) for each in found]
+        return sorted(key for key in keys if part in key)
+
+    def read(self, key: str) -> bytes:
+        answer = self.client.get_object(Bucket=self.server.bucket, Key=self.prefix + key)
+        with answer["Body"] as body:
+            return bytes(body.read())
+
+    def write(self, key: str, data: bytes) -> None:
+        self.client.put_object(Bucket=self.server.bucket, Key=self.prefix + key, Body=data)
+
+    def remove(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.server.bucket, Key=self.prefix + key)
+
+    def sending(self, part: str) -> dict[str, str]:
+        """The requests that send something there, for ``proxy.on``."""
+        return {"method": "PUT", "part": part}
+
+    def fetching(self, part: str) -> dict[str, str]:
+        return {"method": "GET", "part": part}
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+class SshPlace:
+    """A directory of an SSH server, behind a proxy. Faults befall whole connections."""
+
+    kind = "ssh"
+
+    def __init__(self, server: openssh.Server) -> None:
+        self.server = server
+        self.proxy = FaultProxy(server.host, server.port, http=False)
+        self.folder = server.base / os.urandom(6).hex()
+        self.folder.mkdir()
+        self.env = server.env
+        self.options: dict[str, str] = {}
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.folder).replace(f":{self.server.port}/", f":{self.proxy.port}/")
+
+    @property
+    def arguments(self) -> list[str]:
+        return [self.url]
+
+    def trust(self) -> None:
+        """The host key is the same behind the proxy."""
+        with open(self.server.home / ".ssh" / "known_hosts", "a") as known:
+            known.write(self.server.known.replace(f":{self.server.port}", f":{self.proxy.port}"))
+
+    def keys(self, part: str = "") -> list[str]:
+        found = [p for p in self.folder.rglob("*") if p.is_file() and ".incoming" not in p.parts]
+        keys = [str(each.relative_to(self.folder)) for each in found]
+        return sorted(key for key in keys if part in key)
+
+    def read(self, key: str) -> bytes:
+        return (self.folder / key).read_bytes()
+
+    def sending(self, part: str) -> dict[str, str]:
+        return {}
+
+    fetching = sending
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+def address(server: seaweedfs.Server) -> tuple[str, int]:
+    host, _, port = server.endpoint.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+@pytest.fixture
+def s3_place(s3: seaweedfs.Server) -> Iterator[S3Place]:
+    place = S3Place(s3)
+    with place.proxy:
+        yield place
+        place.close()
+        place.proxy.assert_all_faults_used()
+
+
+@pytest.fixture
+def ssh_place(ssh: openssh.Server) -> Iterator[SshPlace]:
+    place = SshPlace(ssh)
+    with place.proxy:
+        place.trust()
+        yield place
+        place.close()
+        place.proxy.assert_all_faults_used()
+
+
+@pytest.fixture(params=["s3", "ssh"])
+def place(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(f"{request.param}_place")
+
+
+# -- machines, in this process
+
+
+class Machine:
+    """A store, what it remembers of remotes, and pushes and pulls in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = Store(str(folder / "store"))
+        self.memory = VolatileMemory()
+        self.tmp = folder / "tmp"
+        self.tmp.mkdir(parents=True)
+
+    def repository(self, place: Any) -> Callable[[], Repository]:
+        return lambda: Repository(
+            open_remote(place.url, place.options), memory=self.memory, project="p"
+        )
+
+    def push(self, place: Any, contents: Iterable[bytes]) -> Pushed:
+        files = {each.digest: each for each in map(self._outgoing, contents)}
+
+        def find(wanted: Collection[Digest]) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
+            return [files[digest] for digest in wanted], {}
+
+        return push(self.repository(place), files, find, scratch=str(self.tmp))
+
+    def pull(self, place: Any, contents: Iterable[bytes]) -> Pulled:
+        return pull([self.repository(place)], map(name, contents), self.store)
+
+    def has(self, contents: Iterable[bytes]) -> bool:
+        return all(Path(self.store.find(name(c)) or "").read_bytes() == c for c in contents)
+
+    def left_over(self) -> list[str]:
+        """What lies in the store's directory for unfinished files."""
+        return [*map(str, (self.folder / "store").rglob("tmp/*"))]
+
+    def _outgoing(self, content: bytes) -> Outgoing:
+        path = self.folder / name(content).hex
+        path.write_bytes(content)
+        return Outgoing(name(content), len(content), path)
+
+
+def name(content: bytes) -> Digest:
+    hasher = Hasher("blake3")
+    hasher.update(content)
+    return hasher.digest
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Callable[[], Machine]:
+    return lambda: Machine(Path(tempfile.mkdtemp(dir=tmp_path)))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, waits are short and parts are small."""
+    monkeypatch.setattr(wrappers, "_FIRST_WAIT", 0.02)
+    monkeypatch.setattr(s3_uploads, "PARTS_FROM", 2 * PART)
+    monkeypatch.setattr(s3_uploads, "PART", PART)
+    monkeypatch.setattr(s3_downloads, "PIECE", MIB)
+
+
+# -- desks
+
+
+class Desks:
+    """Desks that share one project, whose manifest is written as lazydata writes it."""
+
+    def __init__(self, place: Any, new_desk: Callable[..., Desk]) -> None:
+        self._place, self._new = place, new_desk
+
+    def owner(self, files: Mapping[str, bytes]) -> Desk:
+        """Someone who has the files, and has pushed nothing yet."""
+        desk = self.clone(files, "me")
+        for path, content in files.items():
+            desk.write(path, content)
+        return desk
+
+    def clone(self, files: Mapping[str, bytes], called: str = "you") -> Desk:
+        """Someone whose manifest lists the files, and nothing more."""
+        desk = self._new(called)
+        desk.env.update(self._place.env)
+        desk.env.pop("SSH_AUTH_SOCK", None)
+        desk.write("lazydata.yml", self._manifest(files))
+        return desk
+
+    def _manifest(self, files: Mapping[str, bytes]) -> str:
+        lines = ["version: 2", "files:"]
+        for path, content in sorted(files.items()):
+            lines += [f"  - path: {path}", f"    hash: {name(content)}"]
+            lines += [f"    size: {len(content)}"]
+        lines += ["remotes:", "  origin:", f"    url: {self._place.url}", "    project: p"]
+        lines += [f"    {option}: {value}" for option, value in self._place.options.items()]
+        return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def desks(place: Any, new_desk: Callable[..., Desk]) -> Desks:
+    return Desks(place, new_desk)
+
+
+@pytest.fixture
+def s3_desks(s3_place: S3Place, new_desk: Callable[..., Desk]) -> Desks:
+    return Desks(s3_place, new_desk)
+
+
+def errors(stderr: str) -> list[str]:
+    """The lines that are errors."""
+    return [line for line in stderr.splitlines() if line.startswith("error: ")]
+
+
+# -- what passes is tried again
+
+
+PACK = "/packs/"
+S3_UP = {
+    "a part is cut": ([LARGE], lambda on: on("PUT", "partNumber=1").reset(sent=3 * MIB)),
+    "the upload began, unheard": ([LARGE], lambda on: on("POST", "?uploads").reset(got=0)),
+    "the upload ended, unheard": ([LARGE], lambda on: on("POST", "?uploadId").reset(got=0)),
+    "a file is cut": ([MIDDLE], lambda on: on("PUT", "/objects/").reset(sent=MIB)),
+    "a pack is cut": (SMALL, lambda on: on("PUT", PACK).reset(sent=300_000)),
+    "a pack arrived, unheard": (SMALL, lambda on: on("PUT", PACK).reset(got=0)),
+    "no pack was seen": (SMALL, lambda on: on("PUT", PACK).reset(sent=0)),
+    "the claim is cut": (SMALL, lambda on: on("PUT", ".idx").reset(sent=500)),
+    "the claim arrived, unheard": (SMALL, lambda on: on("PUT", ".idx").reset(got=0)),
+    "a listing is cut": (SMALL, lambda on: on("GET", "list-type").reset(got=50)),
+    "slow down": (SMALL, lambda on: on("PUT", PACK).answer(503, "SlowDown", left=3)),
+    "in trouble": ([MIDDLE], lambda on: on("PUT", "/objects/").answer(500, "InternalError")),
+    "a proxy's words": (SMALL, lambda on: on("HEAD", PACK).answer(502)),
+    "stalls, then resets": (
+        SMALL,
+        lambda on: on("PUT", PACK).stall(sent=300_000, seconds=0.3, reset=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", S3_UP)
+def test_what_passes_on_the_way_up(
+    s3_place: S3Place, machine: Callable[[], Machine], case: str
+) -> None:
+    contents, fail = S3_UP[case]
+    fail(s3_place.proxy.on)
+    done = machine().push(s3_place, contents)
+    assert done.failed == {}
+    assert len(done.uploaded) == len(contents)
+    s3_place.proxy.clear()
+    other = machine()
+    assert other.pull(s3_place, contents).failed == {}
+    assert other.has(contents)
+    assert other.left_over() == []
+
+
+S3_DOWN = {
+    "a file is cut": lambda on: on("GET", "/objects/").reset(got=300_000),
+    "a file is short": lambda on: on("GET", "/objects/").truncate(got=300_000),
+    "a file never comes": lambda on: on("GET", "/objects/").reset(got=0),
+    "a pack is cut": lambda on: on("GET", PACK).reset(got=300_000),
+    "a pack is short": lambda on: on("GET", PACK).truncate(got=300_000),
+    "a pack is short, again and again": lambda on: on("GET", PACK).truncate(got=200_000, left=3),
+    "an index file is cut": lambda on: on("GET", ".idx").reset(got=500),
+    "an index file is short": lambda on: on("GET", ".idx").truncate(got=500),
+    "a listing is cut": lambda on: on("GET", "list-type").reset(got=50),
+    "a listing is short": lambda on: on("GET", "list-type").truncate(got=200),
+    "the marker is short": lambda on: on("GET", "/lazydata.json").truncate(got=5),
+    "slow down": lambda on: on("GET", PACK).answer(503, "SlowDown", left=3),
+    "in trouble": lambda on: on("GET", "/objects/").answer(500, "InternalError", left=2),
+    "a web server's words": lambda on: on("GET", "list-type").answer(502),
+    "stalls, then resets": lambda on: on("GET", PACK).stall(got=300_000, seconds=0.3, reset=True),
+    "stalls, then goes on": lambda on: on("GET", PACK).stall(got=300_000, seconds=0.3),
+}
+
+
+@pytest.mark.parametrize("case", S3_DOWN)
+def test_what_passes_on_the_way_down(
+    pushed: tuple[S3Place, list[bytes]], machine: Callable[[], Machine], case: str
+) -> None:
+    place, contents = pushed
+    S3_DOWN[case](place.proxy.on)
+    mine = machine()
+    assert mine.pull(place, contents).failed == {}
+    assert mine.has(contents)
+    assert mine.left_over() == []
+
+
+@pytest.fixture(scope="module")
+def pushed_once(
+    s3_server: seaweedfs.Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[S3Place, list[bytes]]]:
+    place, contents = S3Place(s3_server), [*SMALL, MIDDLE]
+    with place.proxy, pytest.MonkeyPatch.context() as patch:
+        for key, value in s3_server.env.items():
+            patch.setenv(key, value)
+        Machine(tmp_path_factory.mktemp("pushed")).push(place, contents)
+        yield place, contents
+    place.close()
+
+
+@pytest.fixture
+def pushed(
+    pushed_once: tuple[S3Place, list[bytes]], s3: seaweedfs.Server
+) -> Iterator[tuple[S3Place, list[bytes]]]:
+    """A place that has a pack and a file, not to be changed."""
+    place, _ = pushed_once
+    place.proxy.requests.clear()
+    yield pushed_once
+    try:
+        place.proxy.assert_all_faults_used()
+    finally:
+        place.proxy.clear()
+
+
+SSH_CUTS = {
+    "logging in": lambda on: on().reset(got=400),
+    "a file up": lambda on: on().reset(sent=2 * MIB),
+    "a pack up": lambda on: on().reset(sent=300_000),
+}
+
+
+@pytest.mark.parametrize("case", SSH_CUTS)
+def test_a_connection_that_is_lost_on_the_way_up(
+    ssh_place: SshPlace, machine: Callable[[], Machine], case: str
+) -> None:
+    contents = [LARGE] if "file" in case else SMALL
+    SSH_CUTS[case](ssh_place.proxy.on)
+    assert machine().push(ssh_place, contents).failed == {}
+    assert ssh_place.proxy.connections == 2
+    mine = machine()
+    ssh_place.proxy.on().reset(got=300_000)
+    assert mine.pull(ssh_place, contents).failed == {}
+    assert ssh_place.proxy.connections == 4
+    assert mine.has(contents)
+    assert mine.left_over() == []
+
+
+def test_a_large_download_goes_on_where_it_was_cut(
+    place: Any, machine: Callable[[], Machine]
+) -> None:
+    machine().push(place, [LARGE])
+    place.proxy.requests.clear()
+    # Of the first piece of it, or of the connection: most of it has passed by then.
+    cut = {"s3": 900_000, "ssh": 9 * MIB}[place.kind]
+    place.proxy.on(**place.fetching("/objects/")).reset(got=cut)
+    mine = machine()
+    assert mine.pull(place, [LARGE]).failed == {}
+    assert mine.has([LARGE])
+    passed = sum(each.got for each in place.proxy.asked(part="/objects/" * (place.kind == "s3")))
+    # But for what was on its way when the connection broke, all came once.
+    spare = {"s3": 400_000, "ssh": 4 * MIB}[place.kind]
+    assert len(LARGE) <= passed < len(LARGE) + spare
+    if place.kind == "s3":
+        first, second = (each.range for each in place.proxy.asked("GET", "/objects/")[:2])
+        assert int(first.split("-")[0]) == 0
+        assert 400_000 < int(second.split("-")[0]) <= 900_000
+
+
+def test_refused_until_it_is_there_again(s3_place: S3Place, machine: Callable[[], Machine]) -> None:
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            await asyncio.to_thread(s3_place.proxy.accept)
+
+    async def main() -> None:
+        remote = wrappers.Retrying(S3Remote(s3_place.url, s3_place.options), sleep=wait)
+        try:
+            await remote.put_bytes("k", b"x")
+        finally:
+            await remote.close()
+
+    s3_place.proxy.refuse()
+    asyncio.run(main())
+    assert len(waits) == 2
+    assert s3_place.read("k") == b"x"
+
+
+# -- servers that die
+
+Life = tuple[Any, Callable[[], None], Callable[[], None]]  # a place, kill it, start it again
+
+
+@pytest.fixture
+def mortal_s3(s3: seaweedfs.Server) -> Iterator[Life]:
+    with tempfile.TemporaryDirectory(prefix="lazydata-s3-", ignore_cleanup_errors=True) as folder:
+        server = seaweedfs.start(Path(folder))
+
+        def run() -> None:
+            with open(Path(folder) / "log", "ab") as log:
+                server._process = subprocess.Popen(
+                    server._process.args, stdout=log, stderr=log, cwd=folder
+                )
+            seaweedfs._wait(server, server._process)
+
+        place = S3Place(server)
+        try:
+            with place.proxy:
+                yield place, server.stop, run
+            place.close()
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def mortal_ssh(ssh: openssh.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
+    with tempfile.TemporaryDirectory(prefix="lazydata-ssh-") as folder:
+        server = openssh.start(Path(folder))
+        monkeypatch.setenv("HOME", str(server.home))
+        place = SshPlace(server)
+        try:
+            with place.proxy:
+                place.trust()
+                yield place, server.stop, server.run
+        finally:
+            server.stop()
+
+
+@pytest.mark.parametrize("kind", ["s3", "ssh"])
+def test_a_server_that_is_killed_during_a_push(
+    request: pytest.FixtureRequest, machine: Callable[[], Machine], kind: str
+) -> None:
+    place, kill, run = request.getfixturevalue(f"mortal_{kind}")
+    contents = [*SMALL, MIDDLE, LARGE]
+    mine, other = machine(), machine()
+    stalled = place.proxy.on(**place.sending("/objects/")).stall(sent=2 * MIB)
+    with ThreadPoolExecutor(1) as pool:
+        pushing = pool.submit(mine.push, place, contents)
+        stalled.wait()
+        kill()
+        stalled.release()
+        with pytest.raises(RemoteUnavailable):
+            pushing.result(TIMEOUT)
+    run()
+    # What is there is whole, and claimed is nothing.
+    there = place.keys()
+    assert not [key for key in there if key.startswith("index/")]
+    for key in (object_key(name(content)) for content in (MIDDLE, LARGE)):
+        assert key not in there or key.endswith(name(place.read(key)).hex)
+    assert mine.push(place, contents).failed == {}
+    assert other.pull(place, contents).failed == {}
+    assert other.has(contents)
+    assert mine.left_over() == other.left_over() == []
+
+
+# -- bytes that are not what they should be
+
+FILES = {
+    "data/big.bin": MIDDLE,
+    **{f"data/{number}.bin": content for number, content in enumerate(SMALL[:10])},
+}
+IN_PACK = sorted(path for path in FILES if path != "data/big.bin")
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def named(stderr: str) -> list[str]:
+    """The paths that errors begin with, but for the last one, which is their sum."""
+    *each, last = errors(stderr)
+    assert last == f"error: {len(each)} not pulled"
+    return sorted(line.split()[1].removesuffix(":") for line in each)
+
+
+def has_all_but(desk: Desk, left: Collection[str] = (), files: Mapping[str, bytes] = FILES) -> bool:
+    """Whether the files are there, those that were left are not, and the store is clean."""
+    stored = len(files) - len(left)
+    report = desk.json_cli("verify", code=None)
+    assert not [row for row in report["damage"] if row["problem"] == "corrupt"]
+    assert report["objects"] == stored
+    assert not any((desk.root / path).exists() for path in left)
+    return all(desk.read(p) == content for p, content in files.items() if p not in left)
+
+
+def test_a_file_that_is_damaged_on_its_way(
+    s3_place: S3Place, s3_desks: Desks, machine: Callable[[], Machine]
+) -> None:
+    files = {"data/a.bin": MIDDLE, "data/b.bin": SMALL[0]}
+    machine().push(s3_place, files.values())
+    you = s3_desks.clone(files)
+    on = s3_place.proxy.on("GET", object_key(name(MIDDLE)))
+    on.flip()
+    done = you.run_cli("pull", ".", code=3)
+    assert named(done.stderr) == ["data/a.bin"]
+    assert "data/a.bin is damaged on the remote" in done.stderr
+    assert has_all_but(you, ["data/a.bin"], files)
+    # As a script meets it, and as it is the next time.
+    on.flip()
+    refused = you.tracker().refuse("data/a.bin")
+    assert (refused.error[0], refused.exit_code) == ("ObjectCorrupt", 13)
+    assert refused.expected == name(MIDDLE) != refused.actual
+    assert "data/a.bin" in refused.message
+    you.run_cli("pull", ".")
+    assert has_all_but(you, [], files)
+
+
+def test_a_pack_that_is_damaged_on_its_way(
+    pushed: tuple[S3Place, list[bytes]], machine: Callable[[], Machine], said: list[str]
+) -> None:
+    place, contents = pushed
+    mine = machine()
+    place.proxy.on("GET", PACK).flip(at_least=700_000)
+    # What is sound in it is asked for once more.
+    assert mine.pull(place, contents).failed == {}
+    assert mine.has(contents)
+    assert mine.left_over() == []
+    assert [line for line in said if "damaged bytes in packs/" in line]
+    # Where it comes damaged each time, the object that is hit fails alone.
+    mine = machine()
+    place.proxy.on("GET", PACK).flip(left=None)
+    done = mine.pull(place, contents)
+    assert [type(error) for error in done.failed.values()] == [ObjectCorrupt]
+    assert mine.has(content for content in contents if name(content) not in done.failed)
+    place.proxy.clear()
+    assert mine.pull(place, contents).failed == {}
+    assert mine.has(contents)
+
+
+def test_an_index_file_that_is_damaged_on_its_way(
+    pushed: tuple[S3Place, list[bytes]], machine: Callable[[], Machine], said: list[str]
+) -> None:
+    place, contents = pushed
+    mine = machine()
+    place.proxy.on("GET", ".idx").flip()
+    done = mine.pull(place, contents)
+    assert [line for line in said if line.endswith("is damaged; going on without it")]
+    assert {*done.failed} == {*map(name, SMALL)}
+    assert mine.has([MIDDLE])  # it lies where its name says
+    assert mine.pull(place, contents).failed == {}
+    assert mine.has(contents)
+
+
+def test_a_wrong_object_under_a_right_name(s3_place: S3Place, s3_desks: Desks) -> None:
+    me, you = s3_desks.owner(FILES), s3_desks.clone(FILES)
+    me.run_cli("push")
+    key = object_key(name(MIDDLE))
+    s3_place.write(key, some(len(MIDDLE), 7))
+    done = you.run_cli("pull", ".", code=3)
+    assert named(done.stderr) == ["data/big.bin"]
+    assert f"damaged bytes in {key}" in done.stderr
+    assert "`lazydata push --check`" in done.stderr
+    assert has_all_but(you, ["data/big.bin"])
+    # As the message says.
+    s3_place.remove(key)
+    assert "Pushed 1 object " in me.run_cli("push", "--check").stdout
+    you.run_cli("pull", ".")
+    assert has_all_but(you)
+
+
+def test_a_pack_that_is_missing(s3_place: S3Place, s3_desks: Desks) -> None:
+    me, you = s3_desks.owner(FILES), s3_desks.clone(FILES)
+    me.run_cli("push")
+    (key,) = s3_place.keys("packs/")
+    s3_place.remove(key)
+    done = you.run_cli("pull", ".", code=3)
+    assert named(done.stderr) == IN_PACK
+    assert done.stderr.count("neither here nor on a remote") == len(IN_PACK)
+    assert has_all_but(you, IN_PACK)
+    assert f"Pushed {len(IN_PACK)} objects" in me.run_cli("push", "--check").stdout
+    you.run_cli("pull", ".")
+    assert has_all_but(you)
+
+
+@pytest.mark.parametrize("damage", ["one byte", "all of it", "cut off"])
+def test_a_pack_that_is_damaged(
+    s3_place: S3Place, s3_desks: Desks, machine: Callable[[], Machine], damage: str
+) -> None:
+    machine().push(s3_place, FILES.values())
+    you = s3_desks.clone(FILES)
+    (key,) = s3_place.keys("packs/")
+    data = s3_place.read(key)
+    bad = {"one byte": flipped(data, 50_000), "all of it": some(len(data), 8)}
+    s3_place.write(key, bad.get(damage, data[:50_000]))
+    done = you.run_cli("pull", ".", code=3)
+    assert f"damaged bytes in {key}" in done.stderr
+    left = named(done.stderr)
+    assert len(left) == {"one byte": 1, "all of it": 10, "cut off": 8}[damage]
+    assert has_all_but(you, left)
+
+
+def test_a_damaged_index_file(
+    s3_place: S3Place, s3_desks: Desks, machine: Callable[[], Machine]
+) -> None:
+    mine = machine()
+    mine.push(s3_place, FILES.values())
+    (key,) = s3_place.keys("index/")
+    files = {**FILES, "data/later.bin": SMALL[20], "data/large.bin": LARGE}
+    mine.push(s3_place, files.values())
+    s3_place.write(key, flipped(s3_place.read(key), 1000))
+    you = s3_desks.clone(files)
+    done = you.run_cli("pull", ".", code=3)
+    assert done.stderr.count("is damaged; going on without it") == 1
+    assert named(done.stderr) == IN_PACK
+    assert has_all_but(you, IN_PACK, files)
+    # Once it is gone, the next push of who has them claims them again.
+    s3_place.remove(key)
+    mine.push(s3_place, files.values())
+    you.run_cli("pull", ".")
+    assert has_all_but(you, [], files)
+
+
+def test_a_remote_of_a_newer_lazydata(
+    s3_place: S3Place, s3_desks: Desks, machine: Callable[[], Machine]
+) -> None:
+    machine().push(s3_place, [MIDDLE])
+    s3_place.write("lazydata.json", b'{"format": 2}\n')
+    before = s3_place.keys()
+    me, you = s3_desks.owner({"data/a.bin": b"new"}), s3_desks.clone({"data/b.bin": MIDDLE})
+    for desk, command in (
+        (me, ["push"]),
+        (you, ["pull", "."]),
+        (me, ["add-remote", *s3_place.arguments]),
+    ):
+        (error,) = errors((done := desk.run_cli(*command, code=2)).stderr)
+        assert f"{s3_place.url} has format 2" in error
+        assert "hint: upgrade lazydata" in done.stderr
+    assert s3_place.keys() == before
+
+
+# -- refusals
+
+
+def test_credentials_that_expire_during_a_push(s3_place: S3Place, s3_desks: Desks) -> None:
+    files = {f"data/{number}.bin": some(MIB + 1, number) for number in range(6)}
+    me, you = s3_desks.owner(files), s3_desks.clone(files)
+    # The marker and two files get there.
+    s3_place.proxy.on("PUT").answer(403, "ExpiredToken", skip=3, left=None)
+    done = me.run_cli("push", code=21)
+    (error,) = errors(done.stderr)
+    assert "the credentials have expired" in error
+    assert "hint: sign in again" in done.stderr
+    s3_place.proxy.clear()
+    there = s3_place.keys("objects/")
+    assert len(there) == 2
+    s3_place.proxy.requests.clear()
+    me.run_cli("push")
+    sent = [each.target for each in s3_place.proxy.asked("PUT", "/objects/")]
+    assert len(sent) == 4
+    assert not any(target.endswith(key) for key in there for target in sent)
+    you.run_cli("pull", ".")
+    assert has_all_but(you, [], files)
+
+
+@pytest.mark.parametrize("command", ["push", "pull"])
+def test_a_clock_that_is_off(s3_place: S3Place, s3_desks: Desks, command: str) -> None:
+    files = {"data/a.bin": b"a", "data/b.bin": b"b"}
+    desk = s3_desks.owner(files) if command == "push" else s3_desks.clone(files)
+    s3_place.proxy.on().answer(403, "RequestTimeTooSkewed", left=None)
+    done = desk.run_cli(command, "data", code=21)
+    (error,) = errors(done.stderr)
+    assert "this machine's clock is off" in error
+    assert "hint: set it" in done.stderr
+
+
+def test_a_remote_where_nothing_may_be_deleted(s3_place: S3Place, desk: Desk) -> None:
+    desk.env.update(s3_place.env)
+    desk.run_cli("init")
+    desk.write("a.bin", b"a")
+    desk.run_cli("track", "a.bin")
+    s3_place.proxy.on("DELETE").answer(403, "AccessDenied", left=None)
+    done = desk.run_cli("add-remote", *s3_place.arguments, code=21)
+    (error,) = errors(done.stderr)
+    assert "can't delete what was written" in error
+    assert "s3:DeleteObject on arn:aws:s3:::" in done.stderr
+    assert desk.json_cli("remotes") == {"remotes": []}
+    desk.run_cli("add-remote", *s3_place.arguments, "--no-check")
+    assert "Pushed 1 object" in desk.run_cli("push").stdout
+    assert s3_place.keys("objects/") == [object_key(name(b"a"))]
+
+
+@pytest.mark.parametrize("may_delete", [True, False])
+def test_what_others_keep_there_stays(
+    s3_place: S3Place,
+    machine: Callable[[], Machine],
+    monkeypatch: pytest.MonkeyPatch,
+    may_delete: bool,
+) -> None:
+    others = {
+        "README", "notes/a b.txt", "objects/mine", "index/mine.idx", "index/UPPER.idx",
+        "packs/ab/mine.pack", "lazydata.json.bak", "data/ab/cd", ".hidden", "index/sub/a.idx",
+    }  # fmt: skip
+    for key in others:
+        s3_place.write(key, key.encode())
+    if not may_delete:
+        monkeypatch.setattr(catalogue, "COMPACT_FROM", 3)
+        for method in ("POST", "DELETE"):
+            s3_place.proxy.on(method).answer(403, "AccessDenied", left=None)
+    mine, other = machine(), machine()
+    contents = SMALL[: catalogue.COMPACT_FROM + 1]
+    for content in contents:
+        assert mine.push(s3_place, [content]).failed == {}
+    index_files = {*s3_place.keys("index/")} - others
+    if may_delete:  # all but the last push are put together
+        assert len(index_files) == 2
+    else:
+        assert len(index_files) > len(contents)
+    assert other.pull(s3_place, contents).failed == {}
+    assert other.has(contents)
+    assert {key: s3_place.read(key) for key in others} == {key: key.encode() for key in others}
+
+
+# -- people, and how they work
+
+
+def test_a_slow_push_says_how_far_it_is(s3_place: S3Place, s3_desks: Desks) -> None:
+    me = s3_desks.owner({"data/a.bin": MIDDLE})
+    s3_place.proxy.rate = 1.5 * MIB
+    soon = """
+        import sys
+        from lazydata import displays
+        from lazydata.cli import main
+        displays._LINE_EVERY = 0.5
+        sys.argv = ["lazydata", "push"]
+        sys.exit(main())
+    """
+    done = me.run_code(soon)
+    assert done.stdout == "Pushed 1 object (3.0 MiB) to origin.\n"
+    lines = done.stderr.splitlines()
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"lazydata: pushing to origin: [0-9.]+ of 3\.1 MB, .* .?B/s.*", line)
+
+
+def test_nothing_to_push_is_next_to_no_request(s3_place: S3Place, s3_desks: Desks) -> None:
+    me = s3_desks.owner(FILES)
+    me.run_cli("push")
+    s3_place.proxy.requests.clear()
+    assert "Nothing to push" in me.run_cli("push").stdout
+    assert 1 <= len(s3_place.proxy.requests) <= 2
+
+
+BIG = some(20 * MIB, 102)
+
+
+def begin(desk: Desk, *args: str) -> subprocess.Popen[str]:
+    """Start the command line in a process group of its own."""
+    return subprocess.Popen(
+        desk.python("cli", *args),
+        cwd=desk.root,
+        env=desk.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(*children: subprocess.Popen[str]) -> None:
+    """Kill those that still run."""
+    for child in children:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+
+
+def interrupt(child: subprocess.Popen[str], stalled: Fault) -> None:
+    """Press Ctrl-C once the link has stalled."""
+    try:
+        stalled.wait()
+        began = time.monotonic()
+        os.killpg(child.pid, signal.SIGINT)
+        _, said = child.communicate(timeout=TIMEOUT)
+        assert time.monotonic() - began < 5
+    finally:
+        end(child)
+    assert child.returncode == 130, said
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    stalled.release()
+
+
+def test_ctrl_c_while_a_push_stalls(
+    place: Any, desks: Desks, machine: Callable[[], Machine]
+) -> None:
+    files = {"data/big.bin": BIG}
+    me, mine = desks.owner(files), machine()
+    stalled = place.proxy.on(**place.sending("partNumber")).stall(sent=3 * MIB)
+    interrupt(begin(me, "push"), stalled)
+    assert place.keys() in ([], ["lazydata.json"])
+    me.run_cli("push")
+    assert mine.pull(place, [BIG]).failed == {}
+    assert mine.has([BIG])
+
+
+def test_ctrl_c_while_a_pull_stalls(
+    place: Any, desks: Desks, machine: Callable[[], Machine]
+) -> None:
+    files = {"data/big.bin": BIG}
+    machine().push(place, [BIG])
+    you = desks.clone(files)
+    stalled = place.proxy.on(**place.fetching("/objects/")).stall(got=6 * MIB)
+    interrupt(begin(you, "pull", "."), stalled)
+    assert [each.name for each in you.root.iterdir()].count("data") == 0
+    assert not you.object(BIG).exists()
+    place.proxy.requests.clear()
+    you.run_cli("pull", ".")
+    assert has_all_but(you, [], files)
+    # What had arrived is not fetched again.
+    assert sum(each.got for each in place.proxy.requests) < len(BIG) - 2 * MIB
+
+
+@pytest.mark.parametrize("what", ["a pack", "a large file"])
+def test_two_push_the_same_at_once(
+    s3_place: S3Place, s3_desks: Desks, machine: Callable[[], Machine], what: str
+) -> None:
+    files = FILES if what == "a pack" else {"data/big.bin": BIG}
+    me, you, third = s3_desks.owner(files), s3_desks.clone(files), machine()
+    for path, content in files.items():
+        you.write(path, content)
+    part = PACK if what == "a pack" else "partNumber=2"
+    stalled = s3_place.proxy.on("PUT", part).stall(sent=100_000)
+    mine = begin(me, "push")
+    try:
+        stalled.wait()
+        # While the one hangs in the middle, the other does all of it.
+        you.run_cli("push")
+        assert s3_place.keys("index/")
+        stalled.release()
+        said = mine.communicate(timeout=TIMEOUT)
+    finally:
+        end(mine)
+    assert mine.returncode == 0, said
+    assert third.pull(s3_place, files.values()).failed == {}
+    assert third.has(files.values())
+
+
+MANY = """
+    import os, sys
+    import botocore.session
+    from lazydata import track
+    from lazydata.remotes import s3, s3_client, s3_errors
+
+    children = []
+    for _ in range(16):
+        child = os.fork()
+        if not child:
+            with open(track("data/a.bin"), "rb") as file:
+                os._exit(0 if len(file.read()) == int(sys.argv[1]) else 1)
+        children.append(child)
+    print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+
+
+def test_many_processes_want_one_file(
+    s3_place: S3Place, s3_desks: Desks, machine: Callable[[], Machine]
+) -> None:
+    machine().push(s3_place, [MIDDLE])
+    you = s3_desks.clone({"data/a.bin": MIDDLE})
+    s3_place.proxy.requests.clear()
+    stalled = s3_place.proxy.on("GET", "/objects/").stall(got=MIB)
+    parent = you.popen(MANY, str(len(MIDDLE)))
+    try:
+        ends = time.monotonic() + TIMEOUT
+        # All of them look where it is before the first one has it.
+        while len(s3_place.proxy.asked("GET", "list-type")) < 16 and time.monotonic() < ends:
+            time.sleep(0.02)
+        stalled.release()
+        out, said = parent.communicate(timeout=TIMEOUT)
+    finally:
+        end(parent)
+    assert out == f"{[0] * 16}\n", said
+    assert len(s3_place.proxy.asked("GET", "list-type")) == 16
+    assert len(s3_place.proxy.asked("GET", "/objects/")) == 1
+    assert you.read("data/a.bin") == MIDDLE
+
+
+def test_a_disk_that_fills_up_during_a_pull(
+    s3_place: S3Place,
+    s3_desks: Desks,
+    machine: Callable[[], Machine],
+    small_disk: Callable[..., Path],
+) -> None:
+    files = {f"data/{number}.bin": some(3 * MIB, number) for number in range(4)}
+    machine().push(s3_place, files.values())
+    you = s3_desks.clone(files)
+    disk = small_disk("8m", you.lazydata_home)
+    done = you.run_cli("pull", ".", code=None)
+    assert done.returncode in (3, 28), done.stderr
+    assert "no space left" in done.stderr
+    # What had been begun is kept for the next time, and nothing else.
+    assert all(".free-" in each.name for each in disk.rglob("tmp/*"))
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+    you.run_cli("pull", ".")
+    assert has_all_but(you, [], files)
+    assert [*map(str, disk.rglob("tmp/*"))] == []
