@@ -29,6 +29,13 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
 )
 
+
+@pytest.fixture(autouse=True)
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is so fast that it is left alone; tests of that say so."""
+    monkeypatch.setattr(s3_downloads, "_FAST", float("inf"))
+
+
 TOKEN = "a-session-token-0b7f"
 
 

@@ -13,7 +13,7 @@ import asyncssh
 from lazydata.errors import RemoteDenied
 from lazydata.remotes.sftp_errors import ABSENT, is_folder, is_lost
 
-_GOODBYE_SECONDS = 1.0
+_GOODBYE_SECONDS = 2.0
 
 
 async def make_folder(sftp: asyncssh.SFTPClient, url: str, folder: bytes, top: bytes) -> None:
