@@ -88,7 +88,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every budget beside what was measured; after ``--``: options of benchmarks/run.py."""
-    session.install(".")
+    session.install(".", *group("bench"))
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

@@ -17,6 +17,7 @@ import big_manifest
 import first_track
 import many_processes
 import start_up
+import transfers
 import warm_track
 from harness import BenchmarkError, Options, Result, machine
 
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Result]]] = {
     "big_manifest": big_manifest.measure,
     "big_file": big_file.measure,
     "many_processes": many_processes.measure,
+    "transfers": transfers.measure,
 }
 
 UNITS = {"M": 1 << 20, "G": 1 << 30}

