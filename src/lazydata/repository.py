@@ -6,27 +6,26 @@ that nobody claims, and the next push takes it up.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from lazydata.digest import Digest, digest_of
+from lazydata.digest import Digest
 from lazydata.errors import (
-    FileDenied,
     LazydataError,
     ObjectCorrupt,
-    ObjectMissing,
     RemoteDenied,
     RemoteObjectMissing,
     RemoteUnavailable,
-    from_os_error,
     most_telling,
 )
-from lazydata.fsutil import remove, temp_name
+from lazydata.fsutil import fsync_file, remove, temp_name
 from lazydata.messages import warn
-from lazydata.packs import Blob, PackWriter, check_claimed, verified
+from lazydata.outgoing import Outgoing, reading, write_pack
+from lazydata.packs import Blob, check_claimed, verified
 from lazydata.progress import Progress, attempt, silent
 from lazydata.remotes.base import Remote
 from lazydata.remotes.catalogue import Catalogue
@@ -34,6 +33,8 @@ from lazydata.remotes.claims import RAW, ClaimMemory, Location, Row
 from lazydata.remotes.layout import is_whole, object_key, pack_key, pack_of, unclaimed_keys
 from lazydata.remotes.threads import in_thread, leaving_in_thread, spread
 
+_FLUSH_SECONDS = 0.2
+_FLUSH_FROM = 32 << 20
 # From here on it is cheaper to ask whether an object is there than to send it again.
 _ASK_FIRST = 1 << 20
 
@@ -71,20 +72,6 @@ class ObjectStore(Protocol):
 
     def try_lock(self, name: str) -> Turn | None:
         """Be the one process that fetches something; None while another one does."""
-
-
-class Outgoing(NamedTuple):
-    """An object to push.
-
-    Args:
-        digest: its name.
-        size: bytes.
-        path: a local file that holds it, as long as the push lasts.
-    """
-
-    digest: Digest
-    size: int
-    path: Path
 
 
 class Placed(NamedTuple):
@@ -165,7 +152,8 @@ class Repository(Catalogue):
                     if is_whole(place):
                         async with leaving_in_thread(store.incoming(digest)) as target:
                             begun = target.exists()
-                            await self._remote.get(place.key, target, report)
+                            async with _flushing(target):
+                                await self._remote.get(place.key, target, report)
                     else:
                         await self._fetch_small(digest, place, store, report)
                 return
@@ -320,7 +308,7 @@ class Repository(Catalogue):
         """
         digest, size, path = outgoing
         key = object_key(digest)
-        with _reading(outgoing):
+        with reading(outgoing):
             local = await in_thread(os.path.getsize, path)
         if local != size:
             raise ObjectCorrupt(
@@ -351,7 +339,7 @@ class Repository(Catalogue):
         """
         path = temp_name(scratch)
         try:
-            name, blobs, failed = await in_thread(_write_pack, path, objects)
+            name, blobs, failed = await in_thread(write_pack, path, objects)
             if not blobs:
                 return [], failed
             key, size = pack_key(name), os.path.getsize(path)
@@ -385,33 +373,25 @@ class Repository(Catalogue):
         return True, True
 
 
-def _write_pack(
-    path: str, objects: Sequence[Outgoing]
-) -> tuple[str, list[Blob], dict[Digest, LazydataError]]:
-    """Make a pack; its name, what is in it, and what can't be."""
-    failed: dict[Digest, LazydataError] = {}
-    with open(path, "xb") as file:
-        writer = PackWriter(file)
-        for each in objects:
+@asynccontextmanager
+async def _flushing(target: Path) -> AsyncIterator[None]:
+    """Flush a file while it is filled: the disk then works beside the network, not after it."""
+
+    async def flush() -> None:
+        flushed = 0
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
             try:
-                with _reading(each):
-                    data = each.path.read_bytes()
-                actual = digest_of(data, each.digest.algorithm)
-                if actual != each.digest:
-                    raise ObjectCorrupt(
-                        f"{each.path} is {actual}", expected=each.digest, actual=actual
-                    )
-                writer.add(each.digest, data)
-            except (ObjectCorrupt, ObjectMissing, FileDenied) as error:
-                failed[each.digest] = error
-        return writer.finish(), writer.blobs, failed
+                size = await in_thread(os.path.getsize, target)
+                if size - flushed >= _FLUSH_FROM:
+                    await in_thread(fsync_file, str(target))
+                    flushed = size
+            except OSError:
+                return  # what is wrong is told when it is flushed for good
 
-
-@contextmanager
-def _reading(outgoing: Outgoing) -> Iterator[None]:
+    flushing = asyncio.create_task(flush())
     try:
         yield
-    except FileNotFoundError as error:
-        raise ObjectMissing(f"{outgoing.digest} is not at {outgoing.path} any more") from error
-    except OSError as error:
-        raise from_os_error(error, "read", str(outgoing.path)) from error
+    finally:
+        flushing.cancel()
+        await asyncio.wait([flushing])

@@ -12,10 +12,10 @@ import seaweedfs
 import ssh_servers
 
 from lazydata.digest import Hasher
+from lazydata.outgoing import Outgoing
 from lazydata.remotes import open_remote
 from lazydata.remotes.base import Remote
 from lazydata.remotes.memory import MemoryRemote
-from lazydata.repository import Outgoing
 from lazydata.store import Store
 
 

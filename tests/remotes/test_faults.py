@@ -26,11 +26,12 @@ from fault_proxy import Fault, FaultProxy
 
 from lazydata.digest import Digest, Hasher
 from lazydata.errors import LazydataError, ObjectCorrupt, RemoteUnavailable
+from lazydata.outgoing import Outgoing
 from lazydata.remotes import catalogue, open_remote, s3_downloads, s3_uploads, wrappers
 from lazydata.remotes.claims import VolatileMemory
 from lazydata.remotes.layout import object_key
 from lazydata.remotes.s3 import S3Remote
-from lazydata.repository import Outgoing, Repository
+from lazydata.repository import Repository
 from lazydata.store import Store
 from lazydata.transfer import Pulled, Pushed, pull, push
 
@@ -297,6 +298,20 @@ def errors(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if line.startswith("error: ")]
 
 
+def until(done: Callable[[], bool], seconds: float = TIMEOUT) -> None:
+    """Wait for something; as long as it raises, it is not there."""
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            if done():
+                return
+            problem = "it never came about"
+        except Exception as error:
+            problem = str(error)
+        assert time.monotonic() < ends, problem
+        time.sleep(0.02)
+
+
 # -- what passes is tried again
 
 
@@ -464,7 +479,8 @@ def test_refused_until_it_is_there_again(s3_place: S3Place, machine: Callable[[]
 
 # -- servers that die
 
-Life = tuple[Any, Callable[[], None], Callable[[], None]]  # a place, kill it, start it again
+# A place, how to kill its server, and how to start that again.
+Life = tuple[Any, Callable[[], None], Callable[[], None]]
 
 
 @pytest.fixture
@@ -472,14 +488,17 @@ def mortal_s3(s3: seaweedfs.Server) -> Iterator[Life]:
     with tempfile.TemporaryDirectory(prefix="lazydata-s3-", ignore_cleanup_errors=True) as folder:
         server = seaweedfs.start(Path(folder))
 
+        place = S3Place(server)
+
         def run() -> None:
             with open(Path(folder) / "log", "ab") as log:
                 server._process = subprocess.Popen(
                     server._process.args, stdout=log, stderr=log, cwd=folder
                 )
             seaweedfs._wait(server, server._process)
+            # It answers before it finds the bytes that it had stored.
+            until(lambda: place.read("lazydata.json") != b"")
 
-        place = S3Place(server)
         try:
             with place.proxy:
                 yield place, server.stop, run
@@ -937,10 +956,8 @@ def test_many_processes_want_one_file(
     stalled = s3_place.proxy.on("GET", "/objects/").stall(got=MIB)
     parent = you.popen(MANY, str(len(MIDDLE)))
     try:
-        ends = time.monotonic() + TIMEOUT
         # All of them look where it is before the first one has it.
-        while len(s3_place.proxy.asked("GET", "list-type")) < 16 and time.monotonic() < ends:
-            time.sleep(0.02)
+        until(lambda: len(s3_place.proxy.asked("GET", "list-type")) == 16)
         stalled.release()
         out, said = parent.communicate(timeout=TIMEOUT)
     finally:

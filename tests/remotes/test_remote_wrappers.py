@@ -198,7 +198,8 @@ from pathlib import Path
 from lazydata.digest import Digest, hash_file
 from lazydata.remotes import open_remote
 from lazydata.remotes.claims import VolatileMemory
-from lazydata.repository import Outgoing, Repository
+from lazydata.outgoing import Outgoing
+from lazydata.repository import Repository
 from lazydata.progress import Meter
 from lazydata import transfer
 from lazydata.remotes.threads import run

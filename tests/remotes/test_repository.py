@@ -20,11 +20,12 @@ from lazydata.errors import (
     UsageError,
     most_telling,
 )
+from lazydata.outgoing import Outgoing
 from lazydata.remotes import claims
 from lazydata.remotes.base import Remote
 from lazydata.remotes.claims import Claim, Location, Row, VolatileMemory, decode, encode
 from lazydata.remotes.memory import MemoryRemote
-from lazydata.repository import Outgoing, Repository
+from lazydata.repository import Repository
 from lazydata.store import Store
 
 A, B = Digest("blake3:" + "aa" * 32), Digest("blake3:" + "bb" * 32)

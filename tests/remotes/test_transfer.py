@@ -22,13 +22,14 @@ from lazydata.errors import (
     RemoteUnavailable,
     UsageError,
 )
+from lazydata.outgoing import Outgoing
 from lazydata.progress import Meter
 from lazydata.remotes import open_remote
 from lazydata.remotes.base import Remote
 from lazydata.remotes.claims import ClaimMemory, VolatileMemory
 from lazydata.remotes.memory import MemoryRemote
 from lazydata.remotes.wrappers import Retrying
-from lazydata.repository import Outgoing, Repository
+from lazydata.repository import Repository
 from lazydata.store import Store
 from lazydata.transfer import Pushed, plan, pull
 from lazydata.transfer import push as push_digests

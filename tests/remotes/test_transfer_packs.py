@@ -24,6 +24,7 @@ from lazydata.errors import (
     RemoteObjectMissing,
     RemoteUnavailable,
 )
+from lazydata.outgoing import Outgoing
 from lazydata.packs import SIZE, SMALL, read_footer
 from lazydata.progress import Meter
 from lazydata.remotes.base import Remote
@@ -31,7 +32,7 @@ from lazydata.remotes.claims import ClaimMemory, Location, Row, VolatileMemory, 
 from lazydata.remotes.layout import object_key, pack_key
 from lazydata.remotes.memory import MemoryRemote
 from lazydata.remotes.wrappers import Retrying
-from lazydata.repository import Outgoing, Repository
+from lazydata.repository import Repository
 from lazydata.store import Store
 from lazydata.transfer import Pushed, plan, pull
 from lazydata.transfer import push as push_digests

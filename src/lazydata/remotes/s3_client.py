@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from lazydata.errors import LazydataError, RemoteDenied, RemoteUnavailable
@@ -139,6 +140,8 @@ class Bucket:
                 from botocore.session import Session  # type: ignore[import-untyped]
 
                 session = Session(profile=self.address.profile)
+                parsers = session.get_component("response_parser_factory")
+                parsers.set_parser_defaults(timestamp_parser=_time_of)
                 # botocore's own prompt would read the terminal, from a thread.
                 provider = session.get_component("credential_provider")
                 provider.get_provider("assume-role")._prompter = _ask
@@ -159,6 +162,8 @@ class Bucket:
         from botocore.config import Config  # type: ignore[import-untyped]
 
         settings: dict[str, Any] = {
+            # No more about this machine than a stranger's server has to know.
+            "user_agent": "lazydata",
             "connect_timeout": _CONNECT_SECONDS,
             "read_timeout": _READ_SECONDS,
             "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
@@ -174,6 +179,19 @@ class Bucket:
             settings["response_checksum_validation"] = "when_required"
             settings["s3"] = {"addressing_style": "path"}
         return Config(**settings)
+
+
+def _time_of(text: Any) -> Any:
+    """What botocore does, ten times as fast for the times in a listing."""
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo:
+            return found
+    except (TypeError, ValueError):
+        pass
+    from botocore.utils import parse_timestamp  # type: ignore[import-untyped]
+
+    return parse_timestamp(text)
 
 
 def _ask(question: str) -> str:

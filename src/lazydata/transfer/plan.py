@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from lazydata.digest import Digest
+from lazydata.outgoing import Outgoing
 from lazydata.packs import LARGEST, SIZE, SMALL, Blob
 from lazydata.remotes.claims import Location
 from lazydata.remotes.layout import is_whole, pack_of
-from lazydata.repository import Outgoing
 
 FEW = 4  # small objects that travel alone: a pack would save no request
 RANGE = 4 << 20  # bytes read from a pack with one request

@@ -15,10 +15,11 @@ from lazydata.errors import (
     RemoteDenied,
     RemoteUnavailable,
 )
+from lazydata.outgoing import Outgoing
 from lazydata.progress import Meter
 from lazydata.remotes.claims import ROWS_AT_MOST, Row
 from lazydata.remotes.threads import in_thread, spread
-from lazydata.repository import Outgoing, Placed, Repository
+from lazydata.repository import Placed, Repository
 from lazydata.transfer.limits import IN_FLIGHT, Bytes, Cause
 from lazydata.transfer.plan import parcels
 

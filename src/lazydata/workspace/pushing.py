@@ -15,8 +15,8 @@ from lazydata.errors import LazydataError, ObjectCorrupt, ObjectMissing, from_os
 from lazydata.index import Index
 from lazydata.manifest import Entry
 from lazydata.messages import warn
+from lazydata.outgoing import Outgoing
 from lazydata.progress import Meter, shown
-from lazydata.repository import Outgoing
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import look
 from lazydata.workspace.remotes import ask, named, on_remotes, open_repository, remember_pushed
