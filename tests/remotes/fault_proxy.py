@@ -8,15 +8,15 @@ a request; elsewhere a whole connection.
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import unquote
+
+from link_faults import Fault, On, Request
 
 T = TypeVar("T")
 
@@ -25,128 +25,6 @@ _CHUNK = 64 << 10  # bytes that are passed on at once
 _WAITING = 64 << 10
 _READY = 10.0  # seconds
 _LINGER = 2.0  # seconds that a client has for reading an answer before the end
-
-
-@dataclass
-class Request:
-    """What a client asked for; outside HTTP, one connection.
-
-    Args:
-        method: upper case.
-        target: path and query, decoded.
-        length: bytes of its body, None where that is not said.
-        range: what it asked for, without the unit.
-        sent, got: bytes of the two bodies that were passed on so far.
-    """
-
-    method: str = ""
-    target: str = ""
-    length: int | None = None
-    range: str = ""
-    sent: int = 0
-    got: int = 0
-
-
-@dataclass
-class Fault:
-    """Something that goes wrong. It is queued with ``on``; see there for what there is.
-
-    Args:
-        kind: which of them.
-        sending: on the way to the server, else on the way back.
-        after: bytes of the body that pass before; with none, nothing of the request does.
-        at_least: only bodies of so many bytes.
-        left: how often it still happens, None for ever.
-        skip: so many requests are spared before.
-        status, body: of an answer.
-        seconds, reset: how long a stall lasts, and how it ends.
-        happened: how often it did.
-    """
-
-    kind: str
-    sending: bool
-    after: int = 0
-    at_least: int = 0
-    left: int | None = 1
-    skip: int = 0
-    status: int = 0
-    body: bytes = b""
-    seconds: float = math.inf
-    reset: bool = False
-    happened: int = 0
-    _begun: threading.Event = field(default_factory=threading.Event)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def wait(self, seconds: float = 30.0) -> None:
-        """Until it happens; the client may not know it yet."""
-        assert self._begun.wait(seconds), f"it did not happen within {seconds} s: {self}"
-
-    def release(self) -> None:
-        """Let a stalled connection go on."""
-        self._over.set()
-
-    def fits(self, length: int | None) -> bool:
-        """Whether a body is long enough for it."""
-        least = max(self.at_least, self.after + 1 if self.after else 0)
-        return length is None or length >= least
-
-    def take(self) -> bool:
-        """Whether it happens now."""
-        if self.skip:
-            self.skip -= 1
-            return False
-        if self.left is not None:
-            self.left -= 1
-        self.happened += 1
-        return True
-
-    def begins(self) -> None:
-        self._begun.set()
-
-    async def ends(self) -> None:
-        clock = asyncio.get_running_loop().time
-        end = clock() + self.seconds
-        while not self._over.is_set() and clock() < end:
-            await asyncio.sleep(0.01)
-
-
-class On:
-    """The queue of some requests: ``proxy.on("PUT", "/packs/").reset(sent=1000)``.
-
-    One of ``sent`` and ``got`` says how much of the body passes before, on which way.
-    """
-
-    def __init__(self, method: str, part: str) -> None:
-        self.method, self.part = method, part
-        self.faults: list[Fault] = []
-
-    def reset(self, sent: int | None = None, got: int | None = None, **more: Any) -> Fault:
-        """The connection is reset, towards both sides."""
-        return self._add("reset", sent, got, **more)
-
-    def truncate(self, got: int, **more: Any) -> Fault:
-        """The connection is closed in the middle of an answer, as if that was all."""
-        return self._add("truncate", None, got, **more)
-
-    def stall(self, sent: int | None = None, got: int | None = None, **more: Any) -> Fault:
-        """Nothing more passes, for ``seconds`` or until it is released; ``reset`` ends it so."""
-        return self._add("stall", sent, got, **more)
-
-    def flip(self, at_least: int = 1, **more: Any) -> Fault:
-        """One byte in the middle of an answer's body is changed."""
-        return self._add("flip", None, 0, at_least=at_least, **more)
-
-    def answer(self, status: int, code: str = "", **more: Any) -> Fault:
-        """The proxy answers itself, as S3 says an error."""
-        text = f"<Error><Code>{code}</Code><Message>from the proxy</Message></Error>"
-        return self._add("answer", 0, None, status=status, body=text.encode(), **more)
-
-    def _add(self, kind: str, sent: int | None, got: int | None, **more: Any) -> Fault:
-        assert (sent is None) != (got is None), "say one of sent= and got="
-        sending = sent is not None
-        fault = Fault(kind, sending, (sent if sent is not None else got) or 0, **more)
-        self.faults.append(fault)
-        return fault
 
 
 class _BrokenError(Exception):
@@ -179,7 +57,7 @@ class FaultProxy:
         self.connections = 0
         self.requests: list[Request] = []
         self.rate: float | None = None
-        self._http = http
+        self.http = http
         self._queues: list[On] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._free_at = 0.0
@@ -208,11 +86,12 @@ class FaultProxy:
         return self._queues[-1]
 
     def clear(self) -> None:
-        """Let all faults be over that are not used up."""
-        for queue in self._queues:
+        """Nothing fails from here on; see ``assert_all_faults_used`` for what did not."""
+        queues, self._queues = self._queues, []
+        for queue in queues:
             for fault in queue.faults:
-                fault.left = 0
                 fault.release()
+        _assert_used(queues)
 
     def refuse(self) -> None:
         """Break all connections, and listen no more."""
@@ -231,10 +110,8 @@ class FaultProxy:
         ]
 
     def assert_all_faults_used(self) -> None:
-        """Each happened as often as it was told to, one without a limit at least once."""
-        faults = [fault for queue in self._queues for fault in queue.faults]
-        left = [each for each in faults if (not each.happened if each.left is None else each.left)]
-        assert not left, f"faults that never happened: {left}"
+        """Each happened as often as it was told to; one without a limit at least once."""
+        _assert_used(self._queues)
 
     # In the loop's thread
 
@@ -271,7 +148,7 @@ class FaultProxy:
             if queue.method not in ("", request.method) or queue.part not in request.target:
                 continue
             for fault in queue.faults:
-                if fault.left != 0 and fault.sending == sending and fault.fits(length):
+                if fault.takes(sending, length):
                     return fault if fault.take() else None
         return None
 
@@ -284,12 +161,13 @@ class FaultProxy:
         writer.write(data)
         await writer.drain()
 
-    @property
-    def http(self) -> bool:
-        return self._http
-
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_READY)
+
+
+def _assert_used(queues: Iterable[On]) -> None:
+    left = [each for queue in queues for each in queue.faults if each.is_due()]
+    assert not left, f"faults that never happened: {left}"
 
 
 class _Connection:
@@ -336,7 +214,7 @@ class _Connection:
     async def _way(self, request: Request, *, sending: bool) -> None:
         reader = self._from_client if sending else self._from_server
         fault = self._proxy.next_fault(request, None, sending=sending)
-        await self._pass(_until_end(reader), request, fault, sending=sending)
+        await self._pass(_until_end(reader), None, request, fault, sending=sending)
         (self._to_server if sending else self._to_client).write_eof()
 
     async def _one_request(self) -> bool:
@@ -361,29 +239,30 @@ class _Connection:
             await self._befall(fault)
             fault = None
         await self._proxy.carry(self._to_server, head)
-        sending = asyncio.create_task(self._pass(body, request, fault, sending=True))
+        sending = asyncio.create_task(self._pass(body, length, request, fault, sending=True))
         answering = asyncio.create_task(self._response(request))
-        if waits:
-            # The server may answer without having let the body come.
-            await asyncio.wait([sending, answering], return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
-                sending.cancel()
-                await asyncio.wait([sending])
-                await answering
-                return False
-        await self._both(sending, answering)
-        return answering.result()
+        # A server that was asked first may answer without having let the body come.
+        return await self._both(sending, answering, unsent=waits) and answering.result()
 
-    async def _both(self, *ways: asyncio.Task[Any]) -> None:
-        """Until both have ended well; one that fails ends the other."""
+    async def _both(
+        self, sending: asyncio.Task[Any], answering: asyncio.Task[Any], *, unsent: bool = False
+    ) -> bool:
+        """Until both ways have ended; one that fails ends the other.
+
+        Returns:
+            False if one of them was not waited for, as may be where ``unsent`` is.
+        """
+        left = {sending, answering}
         try:
-            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
-            for each in done:
-                each.result()
+            while left and not (unsent and left == {sending}):
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    each.result()
+            return not left
         finally:
-            for each in ways:
+            for each in (sending, answering):
                 each.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            await asyncio.gather(sending, answering, return_exceptions=True)
 
     async def _response(self, request: Request) -> bool:
         """Pass on an answer; False if the server closes the connection then."""
@@ -403,18 +282,17 @@ class _Connection:
         elif headers.get("transfer-encoding", "").lower() == "chunked":
             pieces = _chunked(self._from_server)
         fault = self._proxy.next_fault(request, length, sending=False)
-        if fault and fault.kind == "flip":
-            fault = replace(fault, after=(length or 2) // 2)
-        elif fault and not fault.after:
+        if fault and not fault.after and fault.kind != "flip":
             await self._befall(fault)
             fault = None
         await self._proxy.carry(self._to_client, head)
-        await self._pass(pieces, request, fault, sending=False)
+        await self._pass(pieces, length, request, fault, sending=False)
         return headers.get("connection", "").lower() != "close"
 
     async def _pass(
         self,
         pieces: AsyncIterator[tuple[bytes, bool]],
+        length: int | None,
         request: Request,
         fault: Fault | None,
         *,
@@ -422,10 +300,10 @@ class _Connection:
     ) -> None:
         """Pass a body on, in which a fault may lie."""
         writer = self._to_server if sending else self._to_client
-        passed = 0
+        passed, at = 0, fault.at(length) if fault else 0
         async for data, counts in pieces:
-            if fault and counts and passed + len(data) > fault.after:
-                before, data = data[: fault.after - passed], data[fault.after - passed :]
+            if fault and counts and passed + len(data) > at:
+                before, data = data[: at - passed], data[at - passed :]
                 passed += len(before)
                 self._count(request, len(before), sending)
                 await self._proxy.carry(writer, before)

@@ -30,11 +30,6 @@ from lazydata.remotes import base, s3_downloads, s3_uploads
 from lazydata.remotes.s3 import S3Remote
 from lazydata.remotes.s3_client import Bucket
 
-# Connections that a server cut are left by the SDK to be collected.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-)
-
 
 @pytest.fixture(autouse=True)
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
