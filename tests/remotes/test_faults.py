@@ -70,7 +70,7 @@ def ended_twice(on: Callable[..., On]) -> None:
     on("POST", ENDED).answer(404, "NoSuchUpload", skip=1)
 
 
-S3_UP = {
+S3_UP: dict[str, tuple[list[bytes], Callable[..., object]]] = {
     "a part is cut": ([LARGE], lambda on: on("PUT", "partNumber=1").reset(sent=3 * MIB)),
     "the upload began, unheard": ([LARGE], lambda on: on("POST", "?uploads").reset(got=0)),
     "the upload ended, unheard": ([LARGE], lambda on: on("POST", ENDED).reset(got=0)),
@@ -109,7 +109,7 @@ def test_what_passes_on_the_way_up(
     assert other.left_over() == []
 
 
-S3_DOWN = {
+S3_DOWN: dict[str, Callable[..., object]] = {
     "a file is cut": lambda on: on("GET", "/objects/").reset(got=300_000),
     "a file is short": lambda on: on("GET", "/objects/").truncate(got=300_000),
     "a file never comes": lambda on: on("GET", "/objects/").reset(got=0),
@@ -165,7 +165,7 @@ def pushed(
     place.proxy.clear()
 
 
-SSH_CUTS = {
+SSH_CUTS: dict[str, Callable[..., object]] = {
     "logging in": lambda on: on().reset(got=400),
     "a file up": lambda on: on().reset(sent=2 * MIB),
     "a pack up": lambda on: on().reset(sent=300_000),
