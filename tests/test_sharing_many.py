@@ -139,6 +139,17 @@ def test_lost_packs_are_sent_again(me, you, remote):
     assert "Pulled 60 files" in you.run_cli("pull", ".").stdout
 
 
+def test_a_damaged_index_file_is_healed_by_a_push_with_check(me, you, remote):
+    (index_file,) = (remote / "index").iterdir()
+    whole = index_file.read_bytes()
+    index_file.write_bytes(whole[:-9])
+    assert "damaged" in you.run_cli("pull", ".", code=3).stderr
+    assert "Nothing to push" in me.run_cli("push").stdout
+    me.run_cli("push", "--check")
+    assert index_file.read_bytes() == whole
+    assert "Pulled 60 files" in you.run_cli("pull", ".").stdout
+
+
 def test_a_dry_run_of_push(me, remote):
     report = me.json_cli("push", "--dry-run")
     size = sum(map(len, FILES.values()))

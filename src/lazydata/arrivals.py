@@ -91,7 +91,10 @@ class Arrival(AbstractContextManager["Path"]):
 
     def _leave(self) -> None:
         try:
-            if os.path.getsize(self._temp) >= _WORTH_KEEPING:
+            free = os.statvfs(self._directory)
+            size = os.path.getsize(self._temp)
+            # Nobody sweeps this before somebody needs it: it must not fill up the disk.
+            if _WORTH_KEEPING <= size < free.f_bavail * free.f_frsize:
                 os.rename(self._temp, self._new_name("free", 0))
         except OSError:
             pass

@@ -380,6 +380,9 @@ def test_an_index_file_that_is_damaged_on_its_way(
     place, contents = pushed
     mine = machine()
     place.proxy.on("GET", ".idx").flip()
+    assert mine.pull(place, contents[:1]).failed == {}  # it is read once more
+    mine = machine()
+    place.proxy.on("GET", ".idx").flip(times=2)
     done = mine.pull(place, contents)
     assert [line for line in said if line.endswith("is damaged; going on without it")]
     assert {*done.failed} == {*map(name, SMALL)}

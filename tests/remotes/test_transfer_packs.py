@@ -422,6 +422,12 @@ def test_no_right_to_delete_is_no_error(faulty: FaultyRemote, make: Make) -> Non
         assert not push(opener(faulty, memory), [each]).failed
     got = asyncio.run(_claimed(faulty, VolatileMemory(), objects))
     assert got == set(digests(objects))
+    # They are not put together again with each push.
+    before = len(held(faulty, "index/"))
+    faulty.calls.clear()
+    push(opener(faulty, memory), [make(b"one more")])
+    assert len(held(faulty, "index/")) == before + 1
+    assert not [key for key in faulty.keys("get_range") if key.startswith("index/")]
 
 
 def test_two_machines_put_index_files_together_at_once(faulty: FaultyRemote, make: Make) -> None:

@@ -167,8 +167,7 @@ class Catalogue:
         for name in sorted(small):
             # Read again: what is remembered is disposable, and this is not.
             try:
-                data = await self._remote.get_range(key_of(name), 0, BYTES_AT_MOST)
-                claim = await in_thread(decode, name, data)
+                claim = await self._read(name)
             except (RemoteObjectMissing, ObjectCorrupt):
                 continue  # somebody else was faster, or it says nothing any more
             if claim.project == self._project:
@@ -180,7 +179,11 @@ class Catalogue:
         try:
             await self._remote.delete([key_of(name) for name in gone])
         except RemoteDenied:
-            return 0  # no right to delete is no error: all of it stays true
+            # No right to delete is no error: all of it stays true. But what the old ones say
+            # is said by the new one, so they are not put together again with every push.
+            for name in gone:
+                await self._remember(self._memory.merge, self.url, name, "", ())
+            return 0
         await self._remember(self._memory.forget, self.url, gone)
         return len(gone)
 
@@ -249,6 +252,17 @@ class Catalogue:
             if name:
                 yield name, stat.size
 
+    async def _read(self, name: str) -> Claim:
+        """An index file; once more where it is damaged, since that may be the line's fault."""
+        for last in (False, True):
+            data = await self._remote.get_range(key_of(name), 0, BYTES_AT_MOST)
+            try:
+                return await in_thread(decode, name, data)
+            except ObjectCorrupt:
+                if last:
+                    raise
+        raise AssertionError("not reached")
+
     async def _merge(self, index_files: Iterable[tuple[str, int]]) -> list[str]:
         """Merge index files of given names and sizes; those that are gone are returned."""
         vanished: list[str] = []
@@ -258,8 +272,7 @@ class Catalogue:
             try:
                 if size > BYTES_AT_MOST:
                     raise ObjectCorrupt(f"index file {name} is too large to be one")
-                data = await self._remote.get_range(key_of(name), 0, BYTES_AT_MOST)
-                claim = await in_thread(decode, name, data)
+                claim = await self._read(name)
             except RemoteObjectMissing:
                 vanished.append(name)
             except (ObjectCorrupt, UsageError) as error:

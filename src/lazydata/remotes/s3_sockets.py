@@ -100,7 +100,10 @@ def _note(connection: Any) -> None:
             raise AbandonedError(StoppedError())
 
 
-def _at_once_if_stopped(**_: Any) -> int | None:
-    """What botocore asks before it waits and tries again; trying again finds the stop."""
+def _at_once_if_stopped(caught_exception: Exception | None = None, **_: Any) -> int | None:
+    """What botocore asks before it waits and tries again; trying again finds the stop.
+
+    It asks after a success too, and would drop an answer whose body nobody closes then.
+    """
     stop = getattr(_here, "stop", None)
-    return 0 if stop is not None and stop.is_set() else None
+    return 0 if caught_exception and stop is not None and stop.is_set() else None

@@ -88,6 +88,8 @@ def push(
             dry_run=dry_run,
         )
 
+    if check and not dry_run:
+        memory.forget(spec.url, memory.names(spec.url))  # index files are read again as well
     with shown(f"pushing to {spec.name}") as meter:
         done = send(wanted, meter)
         known = workspace.baseline.pushed([spec.url])
