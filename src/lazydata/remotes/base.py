@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from lazydata.errors import RemoteDenied, RemoteUnavailable
+from lazydata.errors import ObjectMissing, RemoteDenied, RemoteUnavailable, from_os_error
 from lazydata.progress import Progress
 
 _PART = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
@@ -178,3 +178,23 @@ async def step(doing: str) -> AsyncIterator[None]:
         yield
     except (RemoteDenied, RemoteUnavailable) as error:
         raise type(error)(f"can't {doing}: {error.message}", hint=error.hint) from error
+
+
+@contextmanager
+def local_file(doing: str, path: Path) -> Iterator[None]:
+    """Turn what the system says of a local file into our words.
+
+    Args:
+        doing: ``"read"`` or ``"write"``.
+        path: of the file.
+
+    Raises:
+        ObjectMissing: it is not there.
+        LazydataError: see ``errors.from_os_error``.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectMissing(f"can't {doing} {path}: it is not there") from error
+    except OSError as error:
+        raise from_os_error(error, doing, str(path)) from error

@@ -15,15 +15,13 @@ from lazydata.errors import (
     FileChanged,
     LazydataError,
     NoSpace,
-    ObjectMissing,
     RemoteDenied,
     RemoteObjectMissing,
     RemoteUnavailable,
     UsageError,
-    from_os_error,
 )
 from lazydata.progress import Progress, attempt
-from lazydata.remotes.base import Stat, check_folder, check_key
+from lazydata.remotes.base import Stat, check_folder, check_key, local_file
 from lazydata.remotes.copying import EndedEarlyError, copy, write_all
 from lazydata.remotes.threads import Stop, in_thread
 
@@ -97,7 +95,7 @@ class FileRemote:
                 try:
                     with self._translated("read", key):
                         size = _size_of(source)
-                    with _local("write", target):
+                    with local_file("write", target):
                         filled = os.open(target, _WRITE | os.O_RDWR | os.O_CREAT, 0o666)
                     try:
                         self._fill(source, filled, size, key, target, report, stop)
@@ -362,16 +360,6 @@ def _stat(key: str, found: os.stat_result) -> Stat:
 
 
 @contextmanager
-def _local(doing: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ObjectMissing(f"can't {doing} {path}: it is not there") from error
-    except OSError as error:
-        raise from_os_error(error, doing, str(path)) from error
-
-
-@contextmanager
 def _whole(source: Path) -> Iterator[None]:
     try:
         yield
@@ -381,7 +369,7 @@ def _whole(source: Path) -> Iterator[None]:
 
 @contextmanager
 def _opened(source: Path) -> Iterator[int]:
-    with _local("read", source):
+    with local_file("read", source):
         descriptor = os.open(source, _READ)
     try:
         yield descriptor

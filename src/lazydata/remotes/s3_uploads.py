@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -14,12 +12,12 @@ from typing import Any, NamedTuple
 from lazydata.errors import (
     FileChanged,
     LazydataError,
-    ObjectMissing,
     RemoteDenied,
     RemoteUnavailable,
     from_os_error,
 )
 from lazydata.progress import Progress
+from lazydata.remotes.base import local_file
 from lazydata.remotes.s3_client import AnsweredError, Bucket
 from lazydata.remotes.s3_sockets import AbandonedError
 from lazydata.remotes.threads import Stop, in_thread, spread
@@ -59,7 +57,7 @@ async def put(bucket: Bucket, key: str, path: Path, report: Progress) -> None:
     """Store a file; see ``Remote.put``."""
     if await bucket.run(lambda stop: _put_if_small(bucket, key, path, report, stop)):
         return
-    with _local(path):
+    with local_file("read", path):
         descriptor = await in_thread(os.open, path, _READ)
     try:
         source = _Source(path, descriptor, os.fstat(descriptor).st_size, _locked(report))
@@ -303,7 +301,7 @@ class _Body:
 
 
 def _put_if_small(bucket: Bucket, key: str, path: Path, report: Progress, stop: Stop) -> bool:
-    with _local(path):
+    with local_file("read", path):
         descriptor = os.open(path, _READ)
     try:
         source = _Source(path, descriptor, os.fstat(descriptor).st_size, report)
@@ -338,13 +336,3 @@ def _locked(report: Progress) -> Progress:
             report(moved)
 
     return tell
-
-
-@contextmanager
-def _local(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ObjectMissing(f"can't read {path}: it is not there") from error
-    except OSError as error:
-        raise from_os_error(error, "read", str(path)) from error

@@ -16,13 +16,11 @@ import asyncssh
 from lazydata.errors import (
     FileChanged,
     LazydataError,
-    ObjectMissing,
     RemoteObjectMissing,
     RemoteUnavailable,
-    from_os_error,
 )
 from lazydata.progress import Progress, attempt
-from lazydata.remotes.base import Stat, check_folder, check_key
+from lazydata.remotes.base import Stat, check_folder, check_key, local_file
 from lazydata.remotes.copying import write_all
 from lazydata.remotes.sftp_blocks import give_up, receive, send
 from lazydata.remotes.sftp_errors import ABSENT, Teller, is_folder, is_lost
@@ -109,7 +107,7 @@ class SftpRemote:
                 part = _Part(self._temp(), stamp)
 
             def read(begin: int, size: int) -> bytes:
-                with _local("read", source):
+                with local_file("read", source):
                     data = os.pread(opened, size, begin)
                 if not data:
                     raise FileChanged(f"{source} got shorter while it was read")
@@ -155,7 +153,7 @@ class SftpRemote:
                     blocks = receive(file, begin, size, sftp.limits.max_read_len)
                     async with aclosing(blocks):
                         async for data in blocks:
-                            with _local("write", target):
+                            with local_file("write", target):
                                 write_all(filled, data)
                             begin += len(data)
                             report(len(data))
@@ -354,7 +352,7 @@ def _stamp(opened: int) -> tuple[int, int, int, int]:
 
 def _resumed(filled: int, size: int, target: Path) -> int:
     """How much of a target is there, with its descriptor at the end of that."""
-    with _local("write", target):
+    with local_file("write", target):
         begin = os.fstat(filled).st_size
         if begin > size:
             os.ftruncate(filled, 0)
@@ -364,18 +362,8 @@ def _resumed(filled: int, size: int, target: Path) -> int:
 
 
 @contextmanager
-def _local(doing: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ObjectMissing(f"can't {doing} {path}: it is not there") from error
-    except OSError as error:
-        raise from_os_error(error, doing, str(path)) from error
-
-
-@contextmanager
 def _opened(path: Path, flags: int, doing: str) -> Iterator[int]:
-    with _local(doing, path):
+    with local_file(doing, path):
         descriptor = os.open(path, flags, 0o666)
     try:
         yield descriptor
