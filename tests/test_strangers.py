@@ -195,3 +195,30 @@ def test_file_in_a_tracked_directory_is_refused(images, path):
     assert images.read(path) == b"a picture"
     assert not images.holds(b"a picture")
     assert "upgrade" in images.run_cli("track", path, code=2).stderr
+
+
+def test_a_cloned_manifest_does_not_choose_the_profile(project):
+    """Whose credentials are used is said in the user's own settings alone."""
+    project.write(
+        "lazydata.yml",
+        "version: 2\nremotes:\n  origin:\n    url: s3://bucket/prefix\n"
+        "    endpoint: http://127.0.0.1:9\n    profile: theirs\n",
+    )
+    code = """
+        from lazydata.claimed import IndexedMemory
+        from lazydata.workspace import Workspace, remotes
+        seen = []
+        real = remotes.open_remote
+        def spy(url, options=None, **more):
+            seen.append(dict(options or {}))
+            return real(url, options, **more)
+        remotes.open_remote = spy
+        workspace = Workspace.above(".")
+        with workspace.index() as index:
+            (spec,) = workspace.view(index).remotes.values()
+        remotes.open_repository(spec, IndexedMemory(None))
+        print(seen[0].get("profile"), seen[0]["endpoint"])
+    """.replace('above(".")', f"above({str(project.root)!r})")
+    assert project.run_code(code).stdout == "None http://127.0.0.1:9\n"
+    project.run_cli("config", "set", "remotes.origin.profile", "mine")
+    assert project.run_code(code).stdout == "mine http://127.0.0.1:9\n"

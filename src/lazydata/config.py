@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LINKS = ("auto", "reflink", "hardlink", "copy")
+OWN = frozenset({"profile"})  # what is said of a remote here, and never in a manifest
 KEYS = "link, store, allow, remotes.NAME.profile"
 
 

@@ -71,8 +71,7 @@ def add_remote(
     if check:
 
         async def probe() -> None:
-            trying = RemoteSpec(name, url, {**options, **own})
-            repository = open_repository(trying, IndexedMemory(config.index_dir()))
+            repository = open_repository(spec, IndexedMemory(config.index_dir()), own=own)
             try:
                 await repository.probe()
             finally:
@@ -125,16 +124,25 @@ def named(workspace: Workspace, index: Index, name: str | None) -> RemoteSpec:
     return known[name]
 
 
-def open_repository(spec: RemoteSpec, memory: ClaimMemory, jobs: int | None = None) -> Repository:
+def open_repository(
+    spec: RemoteSpec,
+    memory: ClaimMemory,
+    jobs: int | None = None,
+    *,
+    own: Mapping[str, str] | None = None,
+) -> Repository:
     """A remote as a repository; call it in the loop that uses it.
 
     Args:
         spec: as the manifest has it; the user's own settings are added.
         memory: of its index files.
         jobs: how much it may do at once, where the user says.
+        own: settings of the user that are not written yet.
     """
-    own = (config.load().get("remotes") or {}).get(spec.name) or {}
-    remote = open_remote(spec.url, {**spec.options, **own}, jobs=jobs)
+    own = {**((config.load().get("remotes") or {}).get(spec.name) or {}), **(own or {})}
+    # A cloned manifest must not choose whose credentials are used.
+    options = {key: value for key, value in spec.options.items() if key not in config.OWN}
+    remote = open_remote(spec.url, {**options, **own}, jobs=jobs)
     return Repository(remote, memory=memory, project=spec.options.get("project", ""))
 
 
