@@ -22,6 +22,8 @@ _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 # Waiting longer is Retrying's work, and can be cancelled there.
 _ATTEMPTS = 2
+# Bytes up to which a body is sent without asking for leave, which takes a round trip.
+_SENT_AT_ONCE = 64 << 10
 
 
 class AnsweredError(Exception):
@@ -217,6 +219,8 @@ def _stay_here(request_dict: Any, **_: Any) -> None:
 
 def _about_to_send(request: Any, **_: Any) -> None:
     """botocore read the body to sign it; from here on it is read to be sent."""
+    if int(request.headers.get("Content-Length") or 0) <= _SENT_AT_ONCE:
+        request.headers.pop("Expect", None)
     body = getattr(request.body, "_raw", request.body)  # inside, where a checksum trails
     sending = getattr(body, "sending", None)
     if sending is not None:

@@ -25,7 +25,6 @@ from lazydata.remotes.threads import Stop, in_thread, spread
 PARTS_FROM = 16 << 20  # bytes from which on a file goes in parts
 PART = 8 << 20  # bytes of a part
 _PARTS_AT_MOST = 10_000
-_IN_ONE_WRITE = 1 << 20
 _STEP = 1 << 20
 _STALE = timedelta(days=7)
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -270,13 +269,6 @@ class _Body:
         except Exception as error:
             raise AbandonedError(error) from None
 
-    def whole(self) -> bytes:
-        """All of it."""
-        data = b""
-        while len(data) < self._length:
-            data += self.read_ours(None)
-        return data
-
     def read_ours(self, amount: int | None) -> bytes:
         self._stop.check()
         left = self._length - self._position
@@ -308,11 +300,7 @@ def _put_if_small(bucket: Bucket, key: str, path: Path, report: Progress, stop: 
         if source.size >= PARTS_FROM:
             return False
         body = _Body(source, 0, source.size, stop)
-        if source.size <= _IN_ONE_WRITE:
-            # A file-like body waits for the server's leave before it is sent.
-            bucket.call("put_object", key, Body=body.whole())
-        else:
-            bucket.call("put_object", key, Body=body)
+        bucket.call("put_object", key, Body=body)
         body.sent()
         return True
     finally:
