@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 
 from lazydata.digest import Digest
 from lazydata.errors import ObjectCorrupt
-from lazydata.packs import LARGEST, MAGIC, Blob, PackWriter, decode, read_footer, verified
+from lazydata.packs import LARGEST, MAGIC, PackedObject, PackWriter, decode, read_footer, verified
 
 
 def digest(data: bytes) -> Digest:
     return Digest(f"blake3:{blake3(data).hexdigest()}")
 
 
-def pack(*objects: bytes) -> tuple[str, bytes, list[Blob]]:
+def pack(*objects: bytes) -> tuple[str, bytes, list[PackedObject]]:
     file = io.BytesIO()
     writer = PackWriter(file)
     for data in objects:
         writer.add(digest(data), data)
-    return writer.finish(), file.getvalue(), writer.blobs
+    return writer.finish(), file.getvalue(), writer.objects
 
 
-def footer(data: bytes) -> list[Blob]:
+def footer(data: bytes) -> list[PackedObject]:
     return read_footer(lambda offset, length: data[offset : offset + length], len(data))
 
 
@@ -46,10 +46,10 @@ def test_the_bytes_of_a_pack() -> None:
 
 
 def test_what_shrinks_is_compressed_and_what_does_not_is_not() -> None:
-    _, data, blobs = pack(b"shrinks" * 1000, bytes(range(256)))
-    assert [each.codec for each in blobs] == ["zstd", "raw"]
-    assert blobs[0].stored < 100
-    assert footer(data) == blobs
+    _, data, packed = pack(b"shrinks" * 1000, bytes(range(256)))
+    assert [each.codec for each in packed] == ["zstd", "raw"]
+    assert packed[0].stored < 100
+    assert footer(data) == packed
 
 
 def test_zstd_as_any_library_writes_it() -> None:
@@ -60,9 +60,9 @@ def test_zstd_as_any_library_writes_it() -> None:
 
 @given(st.lists(st.binary(max_size=300) | st.binary(max_size=9).map(lambda b: b * 50), max_size=20))
 def test_what_was_packed_comes_back(objects: list[bytes]) -> None:
-    _, data, blobs = pack(*objects)
-    assert footer(data) == blobs
-    for original, each in zip(objects, blobs, strict=True):
+    _, data, packed = pack(*objects)
+    assert footer(data) == packed
+    for original, each in zip(objects, packed, strict=True):
         stored = data[each.offset : each.offset + each.stored]
         assert each.stored == len(original) or each.stored <= 0.95 * len(original)
         assert verified(each.digest, each.codec, stored, each.size) == original
@@ -70,7 +70,7 @@ def test_what_was_packed_comes_back(objects: list[bytes]) -> None:
 
 @given(st.binary(max_size=200), st.data())
 def test_a_changed_byte_is_noticed(original: bytes, draw: st.DataObject) -> None:
-    _, data, blobs = pack(original, b"other" * 50)
+    _, data, packed = pack(original, b"other" * 50)
     at = draw.draw(st.integers(0, len(data) - 1))
     bad = bytearray(data)
     bad[at] ^= draw.draw(st.integers(1, 255))
@@ -85,7 +85,7 @@ def test_a_changed_byte_is_noticed(original: bytes, draw: st.DataObject) -> None
         except ObjectCorrupt:
             continue
         assert digest(got) == each.digest
-    assert len(found) <= len(blobs) + 1
+    assert len(found) <= len(packed) + 1
 
 
 @given(st.binary(max_size=300))
@@ -116,8 +116,8 @@ def test_a_footer_that_makes_no_sense_is_damage(line: str) -> None:
 
 
 def test_decoding_stops_at_the_size_that_is_claimed() -> None:
-    _, data, blobs = pack(bytes(8 << 20))
-    stored = data[blobs[0].offset : blobs[0].offset + blobs[0].stored]
+    _, data, packed = pack(bytes(8 << 20))
+    stored = data[packed[0].offset : packed[0].offset + packed[0].stored]
     assert len(stored) < 2000
     with pytest.raises(ObjectCorrupt, match="101 bytes or more, not 100"):
         decode("zstd", stored, 100)

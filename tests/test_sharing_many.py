@@ -198,9 +198,9 @@ def test_files_that_come_meanwhile_are_not_overwritten(you):
         import pathlib, sys
         from lazydata.workspace import restoring
         place = restoring._place
-        def late(*args):
+        def late(*args, **more):
             pathlib.Path({path!r}).write_bytes(b"came meanwhile")
-            place(*args)
+            place(*args, **more)
         restoring._place = late
         sys.argv = ["lazydata", "pull", "."]
         from lazydata.cli import main

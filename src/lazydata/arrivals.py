@@ -18,10 +18,19 @@ from contextlib import AbstractContextManager
 from lazydata import links
 from lazydata.digest import Digest, hash_file
 from lazydata.errors import NoSpace, ObjectCorrupt
-from lazydata.fsutil import add_name, flush_files, fsync_file, make_dirs, remove, temp_name
+from lazydata.fsutil import (
+    FLUSHED_ALONE,
+    add_name,
+    flush_files,
+    fsync_file,
+    make_dirs,
+    remove,
+    temp_name,
+    write_new,
+)
 from lazydata.lock import host, is_alive
 from lazydata.packed import Packs
-from lazydata.packs import Blob, read_footer, verified
+from lazydata.packs import PackedObject, read_footer, verified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +84,7 @@ class Arrival(AbstractContextManager["Path"]):
     def _take_up(self) -> None:
         """Have the largest file that somebody gave up: a rename, so only one gets it."""
         found = []
-        for each in os.scandir(self._directory):
+        for each in [*os.scandir(self._directory)]:
             if each.name.startswith(self._name + ".") and each.name.endswith(".part"):
                 try:
                     status = each.stat(follow_symlinks=False)
@@ -194,9 +203,9 @@ class Inbox:
         """The same for a whole pack, by its 64 hex digits; all in it is verified."""
 
         def finish(temp: str) -> None:
-            blobs = _finish_pack(name, temp)
+            packed = _finish_pack(name, temp)
             self._name(temp, self.packs.path_of(name))
-            self.packs.note(name, blobs)
+            self.packs.note(name, packed)
 
         return Arrival(self._temp_dir, name, finish)
 
@@ -221,15 +230,12 @@ class Inbox:
             for digest, data in objects:
                 temp = temp_name(self._temp_dir)
                 temps[temp] = self.path_of(digest)
-                descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
-                with open(descriptor, "wb") as file:
-                    file.write(data)
+                write_new(temp, data, mode=0o444)
             flush_files(list(temps))
             for temp, final in temps.items():
-                make_dirs(os.path.dirname(final), durable=len(temps) == 1)
-                add_name(temp, final, durable=len(temps) == 1)
-            if len(temps) > 1:
-                flush_files(list(temps.values()))
+                make_dirs(os.path.dirname(final), durable=len(temps) <= FLUSHED_ALONE)
+                add_name(temp, final, durable=False)
+            flush_files(list(temps.values()))
         finally:
             for temp in temps:
                 remove(temp)
@@ -267,7 +273,7 @@ def _finish_object(digest: Digest, temp: str) -> None:
     fsync_file(temp)
 
 
-def _finish_pack(name: str, temp: str) -> list[Blob]:
+def _finish_pack(name: str, temp: str) -> list[PackedObject]:
     """Verify a pack and all that is in it, and flush it.
 
     Raises:
@@ -279,10 +285,10 @@ def _finish_pack(name: str, temp: str) -> list[Blob]:
         def read(offset: int, length: int) -> bytes:
             return os.pread(file.fileno(), length, offset)
 
-        blobs = read_footer(read, os.fstat(file.fileno()).st_size)
-        for blob in blobs:
-            verified(blob.digest, blob.codec, read(blob.offset, blob.stored), blob.size)
-        return blobs
+        packed = read_footer(read, os.fstat(file.fileno()).st_size)
+        for each in packed:
+            verified(each.digest, each.codec, read(each.offset, each.stored), each.size)
+        return packed
 
 
 def _is_abandoned(name: str, mtime: float) -> bool:

@@ -32,7 +32,7 @@ class IndexedMemory:
             rows = index.read("SELECT name FROM claims WHERE remote = ?", (url,))
         return {name for (name,) in rows or ()} | self._volatile.names(url)
 
-    def merge(self, url: str, name: str, project: str, rows: Sequence[Row]) -> None:
+    def merge(self, url: str, name: str, project: str | None, rows: Sequence[Row]) -> None:
         """See ``ClaimMemory.merge``."""
         with Index(self._directory) as index:
             kept = index.write(

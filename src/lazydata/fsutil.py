@@ -46,14 +46,19 @@ def fsync_dir(path: str) -> None:
         os.close(descriptor)
 
 
-def flush_files(paths: Sequence[str]) -> None:
+def flush_files(paths: Sequence[str], *, together: bool | None = None) -> None:
     """Flush files, and the names in their directories.
 
     Many of them are flushed together (``syncfs``, Linux), which costs about what one
     costs: https://man7.org/linux/man-pages/man2/syncfs.2.html.
+
+    Args:
+        paths: of the files.
+        together: with all else on their file systems, directories that were made for them
+            too; by default only where they are more than ``FLUSHED_ALONE``.
     """
     directories = dict.fromkeys(map(os.path.dirname, paths))
-    if len(paths) > FLUSHED_ALONE:
+    if len(paths) > FLUSHED_ALONE if together is None else together:
         devices = {os.stat(each).st_dev: each for each in directories}
         if all(_sync_file_system(each) for each in devices.values()):
             return
@@ -126,13 +131,18 @@ def replace(source: str, target: str, *, durable: bool = True) -> None:
         fsync_dir(os.path.dirname(target))
 
 
-def write_new(path: str, data: bytes) -> None:
+def write_new(path: str, data: bytes, *, mode: int = 0o666) -> None:
     """Write a new file, not flushed; it is gone again where that fails.
+
+    Args:
+        path: of the file.
+        data: all its bytes.
+        mode: as far as the umask lets it be.
 
     Raises:
         FileExistsError: there is one already.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
         left = memoryview(data)
         while left:

@@ -15,7 +15,7 @@ from lazydata.errors import (
     ObjectMissing,
     from_os_error,
 )
-from lazydata.packs import Blob, PackWriter
+from lazydata.packs import PackedObject, PackWriter
 
 
 class Outgoing(NamedTuple):
@@ -34,7 +34,7 @@ class Outgoing(NamedTuple):
 
 def write_pack(
     path: str, objects: Sequence[Outgoing]
-) -> tuple[str, list[Blob], dict[Digest, LazydataError]]:
+) -> tuple[str, list[PackedObject], dict[Digest, LazydataError]]:
     """Make a pack of objects, each of which is hashed again.
 
     Returns:
@@ -55,7 +55,7 @@ def write_pack(
                 writer.add(each.digest, data)
             except (ObjectCorrupt, ObjectMissing, FileDenied) as error:
                 failed[each.digest] = error
-        return writer.finish(), writer.blobs, failed
+        return writer.finish(), writer.objects, failed
 
 
 @contextmanager

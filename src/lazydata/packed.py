@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from lazydata.digest import Digest, hash_file
 from lazydata.errors import ObjectCorrupt
 from lazydata.index import Index
-from lazydata.packs import Blob, read_footer, verified
+from lazydata.packs import PackedObject, read_footer, verified
 
 _SUFFIX = ".pack"
 _AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
@@ -34,7 +34,7 @@ class Packs:
     def __init__(self, directory: str, index: str | None) -> None:
         self.directory = directory
         self._index = index
-        self._at_hand: dict[Digest, tuple[str, Blob]] = {}
+        self._at_hand: dict[Digest, tuple[str, PackedObject]] = {}
         self._files: dict[str, int] = {}
 
     def path_of(self, name: str) -> str:
@@ -49,7 +49,7 @@ class Packs:
             return []
         return sorted(each[: -len(_SUFFIX)] for each in found if len(each) == 64 + len(_SUFFIX))
 
-    def blobs(self, name: str) -> list[Blob]:
+    def objects(self, name: str) -> list[PackedObject]:
         """What a pack says that it has.
 
         Raises:
@@ -63,12 +63,12 @@ class Packs:
 
             return read_footer(read, os.fstat(file.fileno()).st_size)
 
-    def locate(self, digests: Collection[Digest]) -> dict[Digest, tuple[str, Blob]]:
+    def locate(self, digests: Collection[Digest]) -> dict[Digest, tuple[str, PackedObject]]:
         """Which pack has an object, and where; those that none has are left out."""
         names = self.names()
         if not names:
             return {}
-        found: dict[Digest, tuple[str, Blob]] = {}
+        found: dict[Digest, tuple[str, PackedObject]] = {}
         with Index(self._index) as index:
             unknown = self._remember(index, names)
             wanted = list(digests)
@@ -80,44 +80,44 @@ class Packs:
                     (self.directory, *some),
                 )
                 for digest, size, offset, stored, codec, pack in rows or ():
-                    blob = Blob(Digest(digest), size, offset, stored, codec)
-                    found[blob.digest] = pack, blob
+                    each = PackedObject(Digest(digest), size, offset, stored, codec)
+                    found[each.digest] = pack, each
         if unknown:  # the index keeps nothing: every footer is read each time
             asked = set(digests)
-            for pack, blob in unknown:
-                if blob.digest in asked:
-                    found[blob.digest] = pack, blob
+            for pack, each in unknown:
+                if each.digest in asked:
+                    found[each.digest] = pack, each
         return found
 
-    def note(self, name: str, blobs: Collection[Blob]) -> bool:
+    def note(self, name: str, packed: Collection[PackedObject]) -> bool:
         """Remember what is in a pack; False where the index does not keep it."""
         with Index(self._index) as index:
-            return self._note(index, name, blobs)
+            return self._note(index, name, packed)
 
-    def _note(self, index: Index, name: str, blobs: Collection[Blob]) -> bool:
+    def _note(self, index: Index, name: str, packed: Collection[PackedObject]) -> bool:
         here = self.directory
         return index.write(
             "INSERT OR REPLACE INTO packs VALUES (?,?)",
             [(here, name)],
             (
                 "INSERT OR REPLACE INTO packed VALUES (?,?,?,?,?,?,?)",
-                ((here, b.digest, name, b.size, b.offset, b.stored, b.codec) for b in blobs),
+                ((here, b.digest, name, b.size, b.offset, b.stored, b.codec) for b in packed),
             ),
         )
 
-    def _remember(self, index: Index, names: Collection[str]) -> list[tuple[str, Blob]]:
+    def _remember(self, index: Index, names: Collection[str]) -> list[tuple[str, PackedObject]]:
         """Bring the index in step; what it would not keep is returned."""
         here = self.directory
         rows = index.read("SELECT name FROM packs WHERE store = ?", (here,))
         known = {name for (name,) in rows or ()}
-        left: list[tuple[str, Blob]] = []
+        left: list[tuple[str, PackedObject]] = []
         for name in set(names) - known:
             try:
-                blobs = self.blobs(name)
+                packed = self.objects(name)
             except (ObjectCorrupt, OSError):
                 continue  # it is of no use; `verify` says so
-            if not self._note(index, name, blobs):
-                left += [(name, blob) for blob in blobs]
+            if not self._note(index, name, packed):
+                left += [(name, each) for each in packed]
         gone = [(here, name) for name in known - set(names)]
         if gone:
             index.write(
@@ -153,11 +153,11 @@ class Packs:
         at = self.locate([digest]).get(digest)
         if at is None:
             return None
-        name, blob = at
+        name, each = at
         try:
             with open(self.path_of(name), "rb") as file:
-                stored = os.pread(file.fileno(), blob.stored, blob.offset)
-            return name, verified(digest, blob.codec, stored, blob.size)
+                stored = os.pread(file.fileno(), each.stored, each.offset)
+            return name, verified(digest, each.codec, stored, each.size)
         except FileNotFoundError:
             return None
         except ObjectCorrupt as error:
@@ -168,20 +168,20 @@ class Packs:
         at = self._at_hand.get(digest)
         if at is None or at[0] not in self._files:
             return None
-        name, blob = at
-        stored = os.pread(self._files[name], blob.stored, blob.offset)
+        name, each = at
+        stored = os.pread(self._files[name], each.stored, each.offset)
         try:
-            return verified(digest, blob.codec, stored, blob.size)
+            return verified(digest, each.codec, stored, each.size)
         except ObjectCorrupt:
             return None
 
     def sound(self, name: str) -> Iterator[tuple[Digest, bytes]]:
         """All objects of a pack that are what they should be, as far as it can be read."""
-        for blob in self.blobs(name):
+        for each in self.objects(name):
             with open(self.path_of(name), "rb") as file:
-                stored = os.pread(file.fileno(), blob.stored, blob.offset)
+                stored = os.pread(file.fileno(), each.stored, each.offset)
             try:
-                yield blob.digest, verified(blob.digest, blob.codec, stored, blob.size)
+                yield each.digest, verified(each.digest, each.codec, stored, each.size)
             except ObjectCorrupt:
                 pass
 
@@ -194,7 +194,7 @@ class Packs:
         said = self._said(name)
         try:
             sound = [digest for digest, _ in self.sound(name)]
-            said |= {blob.digest for blob in self.blobs(name)}
+            said |= {each.digest for each in self.objects(name)}
         except ObjectCorrupt:
             sound = []
         if hash_file(self.path_of(name)).digest == f"blake3:{name}" and len(sound) == len(said):

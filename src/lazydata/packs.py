@@ -26,15 +26,16 @@ RAW, ZSTD = "raw", "zstd"
 # What goes into a pack, and how large one gets: a request costs as much as a megabyte.
 SMALL = 1 << 20
 SIZE = 32 << 20
+OBJECTS = 25_000
 LARGEST = 16 << 20  # of an object in a pack; what is claimed above it is refused
-FOOTER_AT_MOST = 64 << 20
+FOOTER_AT_MOST = 4 << 20  # what so many lines take, and some more
 _TRAILER = 17 + len(MAGIC)
 _WINDOW = 8 << 20  # zstd asks for so much memory before it gives a byte
 _LEVEL = 3
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
-class Blob(NamedTuple):
+class PackedObject(NamedTuple):
     """Where one object lies in a pack.
 
     Args:
@@ -69,13 +70,13 @@ class PackWriter:
         self._hasher = Hasher()
         self._compressor: Any = None
         self.size = 0
-        self.blobs: list[Blob] = []
+        self.objects: list[PackedObject] = []
         self._write(MAGIC)
 
     def add(self, digest: Digest, data: bytes) -> None:
         """Append an object; who calls has made sure that these are its bytes."""
         codec, stored = self._encode(data)
-        self.blobs.append(Blob(digest, len(data), self.size, len(stored), codec))
+        self.objects.append(PackedObject(digest, len(data), self.size, len(stored), codec))
         self._write(stored)
 
     def finish(self) -> str:
@@ -84,7 +85,7 @@ class PackWriter:
         Returns:
             The pack's name, 64 hex digits.
         """
-        footer = "".join("\t".join(map(str, blob)) + "\n" for blob in self.blobs).encode("ascii")
+        footer = "".join("\t".join(map(str, each)) + "\n" for each in self.objects).encode("ascii")
         self._write(footer)
         self._write(b"%016x\n" % len(footer) + MAGIC)
         return self._hasher.digest.hex
@@ -159,7 +160,7 @@ def verified(digest: Digest, codec: str, stored: bytes | memoryview, size: int) 
     return data
 
 
-def read_footer(read: Callable[[int, int], bytes], size: int) -> list[Blob]:
+def read_footer(read: Callable[[int, int], bytes], size: int) -> list[PackedObject]:
     """What a pack says that it has.
 
     Args:
@@ -182,15 +183,15 @@ def read_footer(read: Callable[[int, int], bytes], size: int) -> list[Blob]:
         lines = read(begin, length).decode("ascii").split("\n")
         if lines.pop():
             raise ValueError("its footer is torn")
-        return [_blob(line, begin) for line in lines]
+        return [_packed_object(line, begin) for line in lines]
     except (ValueError, OverflowError) as error:
         raise ObjectCorrupt(f"this is not a whole pack: {error}") from error
 
 
-def _blob(line: str, end: int) -> Blob:
+def _packed_object(line: str, end: int) -> PackedObject:
     digest, size, offset, stored, codec = line.split("\t")
     parsed = Digest.parse(digest)
     numbers = [int(each) for each in (size, offset, stored) if _NUMBER.fullmatch(each)]
     if parsed != digest or len(numbers) != 3 or numbers[1] + numbers[2] > end:
         raise ValueError(f"its footer says {line!r}")
-    return Blob(parsed, numbers[0], numbers[1], numbers[2], codec)
+    return PackedObject(parsed, numbers[0], numbers[1], numbers[2], codec)

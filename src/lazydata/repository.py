@@ -25,7 +25,7 @@ from lazydata.errors import (
 from lazydata.fsutil import fsync_file, remove, temp_name
 from lazydata.messages import warn
 from lazydata.outgoing import Outgoing, reading, write_pack
-from lazydata.packs import Blob, check_claimed, verified
+from lazydata.packs import PackedObject, check_claimed, verified
 from lazydata.progress import Progress, attempt, silent
 from lazydata.remotes.base import Remote
 from lazydata.remotes.catalogue import Catalogue
@@ -141,9 +141,7 @@ class Repository(Catalogue):
         """
         places = list(locations)
         known = {each.key for each in places}
-        places += [
-            Location(key, 0, 0, RAW, 0) for key in unclaimed_keys(digest) if key not in known
-        ]
+        places += [each for each in self._unclaimed_places(digest) if each.key not in known]
         failures: list[LazydataError] = []
         while places:
             place, begun = places.pop(0), False
@@ -181,43 +179,50 @@ class Repository(Catalogue):
         report(len(data))
 
     async def fetch_range(
-        self, key: str, blobs: Sequence[Blob], store: ObjectStore, progress: Progress = silent
-    ) -> set[Digest]:
+        self,
+        key: str,
+        packed: Sequence[PackedObject],
+        store: ObjectStore,
+        progress: Progress = silent,
+    ) -> dict[Digest, ObjectCorrupt]:
         """Fetch objects that lie near to each other in a pack, with one request.
 
         Args:
             key: of the pack.
-            blobs: sorted by their offset.
+            packed: sorted by their offset.
             store: where they go.
             progress: told of the bytes of the objects that are in the store now.
 
         Returns:
-            Those that came whole; the others are to be fetched from elsewhere.
+            Those that came damaged, and why; they are to be fetched from elsewhere.
 
         Raises:
             RemoteObjectMissing, RemoteDenied, RemoteUnavailable: the pack can't be read.
         """
-        begin = blobs[0].offset
-        length = max(each.offset + each.stored for each in blobs) - begin
+        begin = packed[0].offset
+        length = max(each.offset + each.stored for each in packed) - begin
         data = memoryview(await self._remote.get_range(key, begin, length))
+
+        damaged: dict[Digest, ObjectCorrupt] = {}
 
         def unpack() -> list[tuple[Digest, bytes]]:
             whole = []
-            for each in blobs:
+            for each in packed:
                 at = each.offset - begin
                 try:
                     stored = data[at : at + each.stored]
                     whole.append(
                         (each.digest, verified(each.digest, each.codec, stored, each.size))
                     )
-                except ObjectCorrupt:
+                except ObjectCorrupt as error:
                     warn(f"{self.url} has damaged bytes in {key}: they are not {each.digest}")
+                    damaged[each.digest] = error
             store.put(whole)
             return whole
 
         whole = await in_thread(unpack)
         progress(sum(len(each) for _, each in whole))
-        return {digest for digest, _ in whole}
+        return damaged
 
     async def fetch_pack(
         self, key: str, store: ObjectStore, progress: Progress = silent, *, size: int = 0
@@ -339,16 +344,16 @@ class Repository(Catalogue):
         """
         path = temp_name(scratch)
         try:
-            name, blobs, failed = await in_thread(write_pack, path, objects)
-            if not blobs:
+            name, packed, failed = await in_thread(write_pack, path, objects)
+            if not packed:
                 return [], failed
             key, size = pack_key(name), os.path.getsize(path)
             with attempt(progress) as report:
                 sent, confirmed = await self._put(key, Path(path), size, report)
-                report(sum(each.size for each in blobs) - size)
+                report(sum(each.size for each in packed) - size)
         finally:
             remove(path)
-        rows = [Row(b.digest, b.size, key, b.offset, b.stored, b.codec) for b in blobs]
+        rows = [Row(b.digest, b.size, key, b.offset, b.stored, b.codec) for b in packed]
         return [Placed(row, sent, confirmed) for row in rows], failed
 
     async def _put(self, key: str, path: Path, size: int, report: Progress) -> tuple[bool, bool]:

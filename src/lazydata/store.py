@@ -357,7 +357,7 @@ class Store(Inbox):
         """
         damage = self.packs.damage(name)
         if damage is None:
-            return len(self.packs.blobs(name)), []
+            return len(self.packs.objects(name)), []
         sound, bad = damage
         self._salvage(name, f"{len(bad)} of {len(bad) + len(sound)} objects are damaged")
         return len(sound) + len(bad), bad

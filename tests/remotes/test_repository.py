@@ -439,7 +439,7 @@ def test_probe(remote: Remote) -> None:
 @pytest.mark.parametrize(
     ("method", "step"),
     [
-        ("prepare", "create"),
+        ("prepare", "prepare"),
         ("list", "list"),
         ("put_bytes", "write"),
         ("delete", "delete"),

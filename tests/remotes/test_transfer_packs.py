@@ -25,7 +25,7 @@ from lazydata.errors import (
     RemoteUnavailable,
 )
 from lazydata.outgoing import Outgoing
-from lazydata.packs import SIZE, SMALL, read_footer
+from lazydata.packs import FOOTER_AT_MOST, OBJECTS, SIZE, SMALL, read_footer
 from lazydata.progress import Meter
 from lazydata.remotes.base import Remote
 from lazydata.remotes.claims import ClaimMemory, Location, Row, VolatileMemory, decode, name_of
@@ -202,9 +202,7 @@ def test_a_flipped_byte_in_a_pack_fails_one_object(
 ) -> None:
     push(opener(faulty), objects)
     (key,) = held(faulty, "packs/")
-    memory = VolatileMemory()
-    place = _locate(faulty, memory, objects[9].digest)
-    change(faulty, key, place.offset + 5)
+    change(faulty, key, _places(faulty, objects[9].digest)[0].offset + 5)
     meter = Meter()
     got = pull([opener(faulty)], digests(objects), store, meter=meter)
     error = got.failed.pop(objects[9].digest)
@@ -218,11 +216,11 @@ def test_a_flipped_byte_in_a_pack_fails_one_object(
     assert len(pull([opener(faulty)], digests(objects), store).fetched) == 1
 
 
-def _locate(faulty: FaultyRemote, memory: VolatileMemory, digest: Digest) -> Location:
-    async def look() -> Location:
-        repository = opener(faulty, memory)()
+def _places(faulty: FaultyRemote, digest: Digest) -> Sequence[Location]:
+    async def look() -> Sequence[Location]:
+        repository = opener(faulty)()
         await repository.refresh()
-        return (await repository.locate([digest]))[digest][0]
+        return (await repository.locate([digest]))[digest]
 
     return asyncio.run(look())
 
@@ -324,11 +322,21 @@ def test_a_dry_run_sends_nothing(faulty: FaultyRemote, objects: list[Outgoing]) 
     assert {method for method, _ in faulty.calls} <= {"list", "list_end", "get_range", "close"}
 
 
-def test_jobs_bound_what_is_under_way(faulty: FaultyRemote, make: Make) -> None:
-    objects = [make(bytes([n]) * (SMALL + 1)) for n in range(8)]
-    push(opener(faulty), objects, jobs=2)
-    assert faulty.most_at_once <= 2
-    assert len(held(faulty, "objects/")) == 8
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_jobs_bound_what_is_under_way(
+    faulty: FaultyRemote, make: Make, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    objects = [make(bytes([n]) * (SMALL + 1)) for n in range(12)]
+    put = faulty.remote.put
+
+    async def slow(*args: Any) -> None:
+        await asyncio.sleep(0.1)
+        await put(*args)
+
+    monkeypatch.setattr(faulty.remote, "put", slow)
+    push(opener(faulty), objects, jobs=jobs)
+    assert faulty.most_at_once == jobs
+    assert len(held(faulty, "objects/")) == 12
 
 
 # Plans
@@ -350,6 +358,31 @@ def test_parcels_have_everything_once_and_in_order(some: list[int]) -> None:
         assert parcel == sorted(parcel)
         assert len(parcel) == 1 or sum(each.size for each in parcel) <= SIZE
         assert len(parcel) == 1 or all(each.size <= SMALL for each in parcel)
+
+
+def test_a_pack_has_so_many_objects_that_its_footer_can_be_read() -> None:
+    tiny = [Outgoing(Digest(f"blake3:{n:064x}"), 1, Path("x")) for n in range(2 * OBJECTS + 7)]
+    made = list(plan.parcels(tiny))
+    assert [len(parcel) for parcel in made] == [OBJECTS, OBJECTS, 7]
+    longest = len("\t".join(map(str, (tiny[0].digest, SMALL, SIZE + SMALL, SMALL, "zstd\n"))))
+    assert OBJECTS * longest <= FOOTER_AT_MOST
+
+
+def test_an_object_that_is_damaged_in_one_pack_comes_from_another(
+    faulty: FaultyRemote, objects: list[Outgoing], store: Store, said: list[str]
+) -> None:
+    push(opener(faulty, project="one"), objects)
+    (first,) = held(faulty, "packs/")
+    index = held(faulty, "index/")
+    hidden = {key: faulty.remote.held.pop(key) for key in index}  # type: ignore[attr-defined]
+    push(opener(faulty, project="two"), objects[:20])
+    faulty.remote.held.update(hidden)  # type: ignore[attr-defined]
+    place = next(at for at in _places(faulty, objects[3].digest) if at.key == first)
+    change(faulty, first, place.offset + 5)
+    got = pull([opener(faulty)], digests(objects), store)
+    assert (len(got.fetched), got.failed) == (40, {})
+    # Once for the pack, and once for the object in it: it is not asked for there again.
+    assert len([line for line in said if first in line]) == 2
 
 
 @given(st.data())

@@ -134,17 +134,23 @@ class Catalogue:
             self._memory.claimed, self.url, self._project, digests
         )
 
-    async def claim(self, rows: Collection[Row], *, supersedes: Collection[str] = ()) -> None:
+    async def claim(self, rows: Collection[Row], *, supersedes: Collection[str] = ()) -> set[str]:
         """Write index files that claim objects; only what is there already may be claimed.
 
         Args:
             rows: one for each place where an object lies.
             supersedes: names of index files whose rows are among these.
+
+        Returns:
+            Their names.
         """
+        names: set[str] = set()
         for part in split(rows):
             name, data = encode(Claim(self._project, part, tuple(supersedes)))
             await self._remote.put_bytes(key_of(name), data)
             await self._remember(self._memory.merge, self.url, name, self._project, part)
+            names.add(name)
+        return names
 
     async def mark(self, digests: Collection[Digest], *, absent: bool) -> None:
         """Remember that objects turned out not to be there, or to be there after all."""
@@ -173,8 +179,7 @@ class Catalogue:
             if claim.project == self._project:
                 rows.update(claim.rows)
                 replaced.append(name)
-        await self.claim(rows, supersedes=replaced)
-        kept = {encode(Claim(self._project, part, tuple(replaced)))[0] for part in split(rows)}
+        kept = await self.claim(rows, supersedes=replaced)
         gone = [name for name in replaced if name not in kept]
         try:
             await self._remote.delete([key_of(name) for name in gone])
@@ -182,7 +187,7 @@ class Catalogue:
             # No right to delete is no error: all of it stays true. But what the old ones say
             # is said by the new one, so they are not put together again with every push.
             for name in gone:
-                await self._remember(self._memory.merge, self.url, name, "", ())
+                await self._remember(self._memory.merge, self.url, name, None, ())
             return 0
         await self._remember(self._memory.forget, self.url, gone)
         return len(gone)
@@ -215,7 +220,7 @@ class Catalogue:
         """
         # Below the folder that every push writes to, and no name of an index file.
         key, data = f"{FOLDER}probe-{secrets.token_hex(8)}", secrets.token_bytes(16)
-        async with step("create it"):
+        async with step("prepare it"):
             await self._remote.prepare()
         async with step("read it"):
             marked = await self.check()

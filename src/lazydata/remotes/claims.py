@@ -99,8 +99,15 @@ class ClaimMemory(Protocol):
     def names(self, url: str) -> set[str]:
         """The index files that were merged and not forgotten."""
 
-    def merge(self, url: str, name: str, project: str, rows: Sequence[Row]) -> None:
-        """Remember an index file, all or nothing; one that is known is put anew."""
+    def merge(self, url: str, name: str, project: str | None, rows: Sequence[Row]) -> None:
+        """Remember an index file, all or nothing; one that is known is put anew.
+
+        Args:
+            url: of the remote.
+            name: of the index file.
+            project: whose push it was; None where another file says all that it says.
+            rows: what it says.
+        """
 
     def forget(self, url: str, names: Collection[str]) -> None:
         """Forget index files and their rows."""
@@ -139,14 +146,14 @@ class VolatileMemory:
     """
 
     def __init__(self) -> None:
-        self._files: dict[tuple[str, str], tuple[str, dict[Digest, Location]]] = {}
+        self._files: dict[tuple[str, str], tuple[str | None, dict[Digest, Location]]] = {}
         self._absent: set[tuple[str, Digest]] = set()
 
     def names(self, url: str) -> set[str]:
         """See ``ClaimMemory.names``."""
         return {name for at, name in self._files if at == url}
 
-    def merge(self, url: str, name: str, project: str, rows: Sequence[Row]) -> None:
+    def merge(self, url: str, name: str, project: str | None, rows: Sequence[Row]) -> None:
         """See ``ClaimMemory.merge``."""
         self._files[url, name] = project, {row.digest: row.location for row in rows}
         self._absent.difference_update((url, row.digest) for row in rows)

@@ -82,5 +82,5 @@ def unclaimed_keys(digest: Digest) -> list[str]:
 
 def is_whole(location: Location) -> bool:
     """Whether the file at a location is the object, and nothing else."""
-    inside = location.codec != RAW or location.offset != 0
-    return not inside and location.key.startswith(("objects/", "data/"))
+    begins = location.codec == RAW and location.offset == 0
+    return begins and location.key.startswith(("objects/", "data/"))

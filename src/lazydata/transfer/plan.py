@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lazydata.digest import Digest
 from lazydata.outgoing import Outgoing
-from lazydata.packs import LARGEST, SIZE, SMALL, Blob
+from lazydata.packs import LARGEST, OBJECTS, SIZE, SMALL, PackedObject
 from lazydata.remotes.claims import Location
 from lazydata.remotes.layout import is_whole, pack_of
 
@@ -27,7 +27,7 @@ class Job(NamedTuple):
         size: bytes that it takes on the way, 0 where that is not known.
     """
 
-    wanted: list[Blob]
+    wanted: list[PackedObject]
     key: str | None = None
     whole: bool = False
     size: int = 0
@@ -41,7 +41,8 @@ class Job(NamedTuple):
 def parcels(objects: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     """Objects as they go up: large ones alone, small ones together, in the order given.
 
-    The same objects in the same order always make the same parcels.
+    The same objects in the same order always make the same parcels. They are bounded by
+    their number too: a footer has a line for each object, however small that is.
     """
     small = [each for each in objects if each.size <= SMALL]
     if len(small) <= FEW:
@@ -52,7 +53,7 @@ def parcels(objects: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     parcel: list[Outgoing] = []
     size = 0
     for each in small:
-        if size + each.size > SIZE:
+        if size + each.size > SIZE or len(parcel) == OBJECTS:
             yield parcel
             parcel, size = [], 0
         parcel.append(each)
@@ -73,32 +74,33 @@ def jobs(
         located: where they lie, as far as that is known.
         extents: where the last known object of each pack ends, bytes from its start.
     """
-    packed = {digest: _packed(located.get(digest, ())) for digest in wanted}
+    places_of = {digest: _packed(located.get(digest, ())) for digest in wanted}
     # Of several packs that have an object, the one that has most of the others too.
-    shared = Counter(each.key for places in packed.values() for each in places)
-    packs: dict[str, list[Blob]] = {}
-    for digest, places in packed.items():
+    shared = Counter(each.key for places in places_of.values() for each in places)
+    packs: dict[str, list[PackedObject]] = {}
+    for digest, places in places_of.items():
         if places:
             best = max(places, key=lambda each: shared[each.key])
-            blob = Blob(digest, best.size, best.offset, best.stored, best.codec)
-            packs.setdefault(best.key, []).append(blob)
+            packs.setdefault(best.key, []).append(
+                PackedObject(digest, best.size, best.offset, best.stored, best.codec)
+            )
         else:
             size = max((each.size for each in located.get(digest, ())), default=0)
-            yield Job([Blob(digest, size, 0, size, "raw")])
-    for key, blobs in packs.items():
-        blobs.sort(key=lambda each: each.offset)
-        extent = max(extents.get(key, 0), blobs[-1].offset + blobs[-1].stored)
-        if len(blobs) > FEW and 2 * sum(each.stored for each in blobs) >= extent <= 2 * SIZE:
-            yield Job(blobs, key, whole=True, size=extent)
+            yield Job([PackedObject(digest, size, 0, size, "raw")])
+    for key, packed in packs.items():
+        packed.sort(key=lambda each: each.offset)
+        extent = max(extents.get(key, 0), packed[-1].offset + packed[-1].stored)
+        if len(packed) > FEW and 2 * sum(each.stored for each in packed) >= extent <= 2 * SIZE:
+            yield Job(packed, key, whole=True, size=extent)
         else:
-            yield from ranges(key, blobs)
+            yield from ranges(key, packed)
 
 
-def ranges(key: str, blobs: Sequence[Blob]) -> Iterator[Job]:
+def ranges(key: str, packed: Sequence[PackedObject]) -> Iterator[Job]:
     """Objects of one pack, sorted by their offset, as requests of some megabytes."""
-    some: list[Blob] = []
+    some: list[PackedObject] = []
     begin = end = 0
-    for each in blobs:
+    for each in packed:
         reach = max(end, each.offset + each.stored)
         if some and (each.offset > end + GAP or reach - begin > RANGE):
             yield Job(some, key, size=end - begin)

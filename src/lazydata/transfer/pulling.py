@@ -28,7 +28,7 @@ from lazydata.errors import (
     most_telling,
 )
 from lazydata.messages import warn
-from lazydata.packs import Blob
+from lazydata.packs import PackedObject
 from lazydata.progress import Meter
 from lazydata.remotes.claims import Location
 from lazydata.remotes.layout import pack_of
@@ -154,6 +154,9 @@ class _Fetching:
         self.arrived: list[Digest] = []
         self.failed: dict[Digest, LazydataError] = {}
         self._unreadable: set[str] = set()
+        self._damaged: dict[tuple[Digest, str], ObjectCorrupt] = {}
+        self._limit = repository.concurrency
+        self._singles = asyncio.Semaphore(self._limit)  # over all jobs
 
     async def run(self, job: Job) -> None:
         """Do one, unless another process does it just now."""
@@ -163,9 +166,9 @@ class _Fetching:
             if left and job.key:
                 async with self._in_flight.hold(job.size):
                     left = await self._together(job._replace(wanted=left), job.key)
-            await spread(left, self._repository.concurrency, self._single)
+            await spread(left, self._limit, self._single)
 
-    async def _together(self, job: Job, key: str) -> list[Blob]:
+    async def _together(self, job: Job, key: str) -> list[PackedObject]:
         """Fetch from a pack; what did not come is left to be fetched one by one."""
         try:
             if job.whole:
@@ -173,8 +176,11 @@ class _Fetching:
                 await self._repository.fetch_pack(key, self._store, self._meter, size=size)
                 left = await self._lacking(job.wanted)
             else:
-                come = await self._repository.fetch_range(key, job.wanted, self._store, self._meter)
-                left = [each for each in job.wanted if each.digest not in come]
+                damaged = await self._repository.fetch_range(
+                    key, job.wanted, self._store, self._meter
+                )
+                self._damaged.update({(each, key): why for each, why in damaged.items()})
+                left = [each for each in job.wanted if each.digest in damaged]
         except ObjectCorrupt as error:
             warn(f"{self._repository.url} has damaged bytes in {key}: {error.message}")
             left = []
@@ -188,25 +194,34 @@ class _Fetching:
         self._arrived(set(job.wanted) - set(left))
         return left
 
-    async def _single(self, blob: Blob) -> None:
-        """Fetch one object from wherever it is, but for packs that can't be read."""
-        places = self._located.get(blob.digest, ())
-        places = [each for each in places if each.key not in self._unreadable]
+    async def _single(self, wanted: PackedObject) -> None:
+        """Fetch one object from wherever it is, but not from packs that were no good."""
+        digest = wanted.digest
+        known = self._located.get(digest, ())
+        damaged = [e for at in known if (e := self._damaged.get((digest, at.key)))]
+        places = [
+            at
+            for at in known
+            if at.key not in self._unreadable and (digest, at.key) not in self._damaged
+        ]
         try:
-            await self._repository.fetch(blob.digest, self._store, self._meter, locations=places)
+            async with self._singles:
+                await self._repository.fetch(digest, self._store, self._meter, locations=places)
         except (ObjectCorrupt, RemoteDenied, RemoteUnavailable, RemoteObjectMissing) as error:
             await self._cause.judge(error)
-            self.failed[blob.digest] = error
+            # Damaged in one place and absent from all others is damage.
+            missing = isinstance(error, RemoteObjectMissing)
+            self.failed[digest] = damaged[0] if damaged and missing else error
         else:
-            self._arrived([blob])
+            self._arrived([wanted])
 
-    def _arrived(self, blobs: Collection[Blob]) -> None:
-        self.arrived += [each.digest for each in blobs]
-        self._meter.done(len(blobs))
+    def _arrived(self, packed: Collection[PackedObject]) -> None:
+        self.arrived += [each.digest for each in packed]
+        self._meter.done(len(packed))
 
-    async def _lacking(self, blobs: list[Blob]) -> list[Blob]:
-        left = set(await in_thread(self._store.lacking, [each.digest for each in blobs]))
-        return [each for each in blobs if each.digest in left]
+    async def _lacking(self, packed: list[PackedObject]) -> list[PackedObject]:
+        left = set(await in_thread(self._store.lacking, [each.digest for each in packed]))
+        return [each for each in packed if each.digest in left]
 
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[bool]:

@@ -30,12 +30,10 @@ class Restored(NamedTuple):
 
     Args:
         paths: those that are there now.
-        failed: why others are not.
         left: entries that something happened to meanwhile; they are to be settled singly.
     """
 
     paths: list[str]
-    failed: dict[str, LazydataError]
     left: list[Entry]
 
 
@@ -48,14 +46,16 @@ def restore_missing(
         missing: entries whose objects the store has, and where their files would be.
         meter: told of each file.
     """
-    done = Restored([], {}, [])
+    done = Restored([], [])
     store = workspace.store
     for start in range(0, len(missing), AT_ONCE):
         some = missing[start : start + AT_ONCE]
+        together = len(some) > fsutil.FLUSHED_ALONE
         store.packs.hold([entry.latest.digest for entry, _ in some])
         ready: list[_Ready] = []
         try:
-            _make_directories({os.path.dirname(real) for _, real in some})
+            for directory in sorted({os.path.dirname(real) for _, real in some}):
+                fsutil.make_dirs(directory, durable=not together)
             for entry, real in some:
                 try:
                     temp, fingerprint = store.materialise(
@@ -64,8 +64,8 @@ def restore_missing(
                     ready.append(_Ready(entry, real, temp, fingerprint))
                 except LazydataError:
                     done.left.append(entry)  # what is wrong is told, or healed, one by one
-            fsutil.flush_files([one.temp for one in ready])
-            _place(workspace, index, ready, done)
+            fsutil.flush_files([one.temp for one in ready], together=together)
+            _place(workspace, index, ready, done, together=together)
         except OSError as error:
             where = error.filename or workspace.root
             raise from_os_error(error, "restore", where) from error
@@ -77,12 +77,14 @@ def restore_missing(
     return done
 
 
-def _make_directories(directories: set[str]) -> None:
-    for each in sorted(directories):
-        fsutil.make_dirs(each, durable=len(directories) <= fsutil.FLUSHED_ALONE)
-
-
-def _place(workspace: Workspace, index: Index, ready: Sequence[_Ready], done: Restored) -> None:
+def _place(
+    workspace: Workspace,
+    index: Index,
+    ready: Sequence[_Ready],
+    done: Restored,
+    *,
+    together: bool,
+) -> None:
     """Under the lock: give the files their names, and remember that."""
     rows: list[tuple[str, FileRow]] = []
     baselines: dict[str, Digest | None] = {}
@@ -105,7 +107,7 @@ def _place(workspace: Workspace, index: Index, ready: Sequence[_Ready], done: Re
             rows.append((real, FileRow(stamp, True, entry.latest.digest, fingerprint, 0)))
             baselines[entry.path] = entry.latest.digest
         if rows:
-            fsutil.flush_files([real for real, _ in rows])
+            fsutil.flush_files([real for real, _ in rows], together=together)
             workspace.baseline.put(baselines)
             index.put_files(rows)
     done.paths.extend(baselines)
