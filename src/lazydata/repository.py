@@ -6,10 +6,9 @@ that nobody claims, and the next push takes it up.
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -22,7 +21,7 @@ from lazydata.errors import (
     RemoteUnavailable,
     most_telling,
 )
-from lazydata.fsutil import fsync_file, remove, temp_name
+from lazydata.fsutil import remove, temp_name
 from lazydata.messages import warn
 from lazydata.outgoing import Outgoing, reading, write_pack
 from lazydata.packs import PackedObject, check_claimed, verified
@@ -31,10 +30,8 @@ from lazydata.remotes.base import Remote
 from lazydata.remotes.catalogue import Catalogue
 from lazydata.remotes.claims import RAW, ClaimMemory, Location, Row
 from lazydata.remotes.layout import is_whole, object_key, pack_key, pack_of, unclaimed_keys
-from lazydata.remotes.threads import in_thread, leaving_in_thread, spread
+from lazydata.remotes.threads import flushing, in_thread, leaving_in_thread, spread
 
-_FLUSH_SECONDS = 0.2
-_FLUSH_FROM = 32 << 20
 # From here on it is cheaper to ask whether an object is there than to send it again.
 _ASK_FIRST = 1 << 20
 
@@ -150,7 +147,7 @@ class Repository(Catalogue):
                     if is_whole(place):
                         async with leaving_in_thread(store.incoming(digest)) as target:
                             begun = target.exists()
-                            async with _flushing(target):
+                            async with flushing(target):
                                 await self._remote.get(place.key, target, report)
                     else:
                         await self._fetch_small(digest, place, store, report)
@@ -376,27 +373,3 @@ class Repository(Catalogue):
             says = "it is not there" if found is None else f"it has {found.size} bytes"
             raise RemoteUnavailable(f"{self.url}: {key} was uploaded with {size} bytes, but {says}")
         return True, True
-
-
-@asynccontextmanager
-async def _flushing(target: Path) -> AsyncIterator[None]:
-    """Flush a file while it is filled: the disk then works beside the network, not after it."""
-
-    async def flush() -> None:
-        flushed = 0
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            try:
-                size = await in_thread(os.path.getsize, target)
-                if size - flushed >= _FLUSH_FROM:
-                    await in_thread(fsync_file, str(target))
-                    flushed = size
-            except OSError:
-                return  # what is wrong is told when it is flushed for good
-
-    flushing = asyncio.create_task(flush())
-    try:
-        yield
-    finally:
-        flushing.cancel()
-        await asyncio.wait([flushing])

@@ -9,10 +9,11 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from every_call import everything, files
 
 from lazydata.errors import (
     FileChanged,
@@ -41,40 +42,14 @@ def remote(base: Path) -> FileRemote:
     return FileRemote(base.as_uri())
 
 
-def files(base: Path) -> set[str]:
-    return {str(p.relative_to(base)) for p in base.rglob("*") if p.is_file()}
-
-
-async def everything(remote: FileRemote, tmp_path: Path) -> list[type[BaseException] | None]:
-    """What each call raises."""
-    source = tmp_path / "source"
-    source.write_bytes(b"x")
-
-    async def listed() -> None:
-        async for _ in remote.list(""):
-            pass
-
-    calls: list[Awaitable[object]] = [
-        remote.get("k", tmp_path / "t", silent),
-        remote.get_range("k", 0, 1),
-        remote.stat("k"),
-        listed(),
-        remote.put("d/k", source, silent),
-        remote.put_bytes("d/k", b""),
-        remote.delete(["k"]),
-    ]
-    done = await asyncio.gather(*calls, return_exceptions=True)
-    return [type(each) if isinstance(each, BaseException) else None for each in done]
-
-
 def test_a_share_that_is_not_mounted_is_an_outage(remote: FileRemote, tmp_path: Path) -> None:
     (tmp_path / "base").rmdir()
-    assert set(asyncio.run(everything(remote, tmp_path))) == {RemoteUnavailable}
+    assert asyncio.run(everything(remote, tmp_path)) == {RemoteUnavailable}
     assert not (tmp_path / "base").exists()
     with pytest.raises(RemoteUnavailable, match="mounted"):
         asyncio.run(remote.stat("k"))
     (tmp_path / "base").write_text("a file")
-    assert set(asyncio.run(everything(remote, tmp_path))) == {RemoteUnavailable}
+    assert asyncio.run(everything(remote, tmp_path)) == {RemoteUnavailable}
 
 
 def test_prepare_creates_it(tmp_path: Path) -> None:

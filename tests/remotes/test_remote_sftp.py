@@ -21,6 +21,7 @@ import asyncssh_server
 import openssh
 import pytest
 import ssh_servers
+from every_call import everything, files
 
 from lazydata.errors import (
     FileChanged,
@@ -54,32 +55,6 @@ def run(remote: SftpRemote, work: Callable[[SftpRemote], Awaitable[T]]) -> T:
 async def ask(remote: SftpRemote) -> None:
     """The shortest call that needs the server."""
     assert await remote.stat("no/such") is None
-
-
-def files(base: Path) -> set[str]:
-    return {str(p.relative_to(base)) for p in base.rglob("*") if p.is_file()}
-
-
-async def everything(remote: SftpRemote, tmp_path: Path) -> set[type[BaseException] | None]:
-    """What each call raises."""
-    source = tmp_path / "source"
-    source.write_bytes(b"x")
-
-    async def listed() -> None:
-        async for _ in remote.list(""):
-            pass
-
-    calls: list[Awaitable[object]] = [
-        remote.get("k", tmp_path / "t", silent),
-        remote.get_range("k", 0, 1),
-        remote.stat("k"),
-        listed(),
-        remote.put("d/k", source, silent),
-        remote.put_bytes("d/k", b""),
-        remote.delete(["k"]),
-    ]
-    done = await asyncio.gather(*calls, return_exceptions=True)
-    return {type(each) if isinstance(each, BaseException) else None for each in done}
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
+from engine import digests, opener, push
 from remote_faults import FaultyRemote
 
 from lazydata.digest import Digest
@@ -26,13 +25,11 @@ from lazydata.outgoing import Outgoing
 from lazydata.progress import Meter
 from lazydata.remotes import open_remote
 from lazydata.remotes.base import Remote
-from lazydata.remotes.claims import ClaimMemory, VolatileMemory
+from lazydata.remotes.claims import VolatileMemory
 from lazydata.remotes.memory import MemoryRemote
-from lazydata.remotes.wrappers import Retrying
 from lazydata.repository import Repository
 from lazydata.store import Store
-from lazydata.transfer import Pushed, plan, pull
-from lazydata.transfer import push as push_digests
+from lazydata.transfer import plan, pull
 
 Make = Callable[[bytes], Outgoing]
 
@@ -55,34 +52,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "FEW", 1000)
 
 
-def push(open_it: Callable[[], Repository], objects: Sequence[Outgoing], **more: Any) -> Pushed:
-    """Push objects whose files are known."""
-    files = {each.digest: each for each in objects}
-    wanted = [each.digest for each in objects]
-
-    def find(digests: Collection[Digest]) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
-        return [files[digest] for digest in digests], {}
-
-    with TemporaryDirectory() as scratch:
-        return push_digests(open_it, wanted, find, scratch=scratch, **more)
-
-
 DOWN, NO = RemoteUnavailable("down"), RemoteDenied("no")
-
-
-def opener(
-    remote: Remote, memory: ClaimMemory | None = None, project: str = "p"
-) -> Callable[[], Repository]:
-    memory = memory or VolatileMemory()
-
-    async def sleep(_: float) -> None:
-        pass
-
-    def open_it() -> Repository:
-        retrying = Retrying(remote, attempts=3, sleep=sleep)
-        return Repository(retrying, memory=memory, project=project)
-
-    return open_it
 
 
 @pytest.fixture
@@ -93,10 +63,6 @@ def faulty() -> FaultyRemote:
 @pytest.fixture
 def objects(make: Make) -> list[Outgoing]:
     return [make(b"object %d" % number * 100) for number in range(10)]
-
-
-def digests(objects: Sequence[Outgoing]) -> list[Digest]:
-    return [each.digest for each in objects]
 
 
 def key(outgoing: Outgoing) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from engine import digests, opener, push
 from hypothesis import given
 from hypothesis import strategies as st
 from remote_faults import FaultyRemote
@@ -27,47 +27,14 @@ from lazydata.errors import (
 from lazydata.outgoing import Outgoing
 from lazydata.packs import FOOTER_AT_MOST, OBJECTS, SIZE, SMALL, read_footer
 from lazydata.progress import Meter
-from lazydata.remotes.base import Remote
-from lazydata.remotes.claims import ClaimMemory, Location, Row, VolatileMemory, decode, name_of
+from lazydata.remotes.claims import Location, Row, VolatileMemory, decode, name_of
 from lazydata.remotes.layout import object_key, pack_key
 from lazydata.remotes.memory import MemoryRemote
-from lazydata.remotes.wrappers import Retrying
 from lazydata.repository import Repository
 from lazydata.store import Store
-from lazydata.transfer import Pushed, plan, pull
-from lazydata.transfer import push as push_digests
+from lazydata.transfer import plan, pull
 
 Make = Callable[[bytes], Outgoing]
-
-
-def opener(
-    remote: Remote, memory: ClaimMemory | None = None, project: str = "p"
-) -> Callable[[], Repository]:
-    memory = memory or VolatileMemory()
-
-    async def sleep(_: float) -> None:
-        pass
-
-    return lambda: Repository(
-        Retrying(remote, attempts=3, sleep=sleep), memory=memory, project=project
-    )
-
-
-def push(
-    open_it: Callable[[], Repository],
-    objects: Sequence[Outgoing],
-    failed: dict[Digest, LazydataError] | None = None,
-    **more: Any,
-) -> Pushed:
-    files = {each.digest: each for each in objects}
-
-    def find(digests: Collection[Digest]) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
-        return [files[d] for d in digests if d not in (failed or {})], failed or {}
-
-    with TemporaryDirectory() as scratch:
-        done = push_digests(open_it, list(files), find, scratch=scratch, **more)
-        assert list(Path(scratch).iterdir()) == []
-        return done
 
 
 @pytest.fixture
@@ -82,10 +49,6 @@ def objects(make: Make) -> list[Outgoing]:
 
 def held(faulty: FaultyRemote, prefix: str) -> list[str]:
     return sorted(k for k in faulty.remote.held if k.startswith(prefix))  # type: ignore[attr-defined]
-
-
-def digests(objects: Sequence[Outgoing]) -> list[Digest]:
-    return [each.digest for each in objects]
 
 
 def bytes_of(store: Store, objects: Sequence[Outgoing]) -> None:

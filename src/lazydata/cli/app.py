@@ -5,20 +5,28 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from lazydata import __version__
 from lazydata.cli import render
-from lazydata.errors import LazydataError, TransferIncomplete, UsageError, from_os_error, line
+from lazydata.cli.shared import (
+    DryRun,
+    Here,
+    Jobs,
+    Json,
+    Paths,
+    Quiet,
+    RemoteName,
+    SomePaths,
+    Version,
+    for_each,
+    incomplete,
+    may_ask,
+)
+from lazydata.errors import LazydataError, UsageError, from_os_error
 from lazydata.workspace import Workspace
-
-if TYPE_CHECKING:
-    from lazydata.index import Index
-    from lazydata.manifest import Entry
-    from lazydata.workspace import View
 
 app = typer.Typer(
     name="lazydata",
@@ -30,52 +38,6 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config", help="Read and write your own settings.")
-
-Paths = Annotated[
-    Optional[list[str]],  # noqa: UP045  # typer reads annotations at run time
-    typer.Argument(metavar="[PATH]...", help="Entries, or directories with entries below them."),
-]
-SomePaths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Entries, or directories.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Version = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--version", metavar="DIGEST-PREFIX", help="As `ls --versions` shows it."),
-]
-RemoteName = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--remote", metavar="NAME", help="Another remote than the first."),
-]
-
-Jobs = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option("--jobs", "-j", min=1, metavar="N", help="How many transfers at once."),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", "-n", help="Change nothing; say what would move.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors and warnings.")]
-
-
-class Here:
-    """The workspace of the working directory, with its index open."""
-
-    def __enter__(self) -> Here:
-        self.cwd = os.getcwd()
-        self.workspace = Workspace.above(self.cwd)
-        self.index: Index = self.workspace.index()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.index.close()
-
-    @property
-    def view(self) -> View:
-        return self.workspace.view(self.index)
-
-    def entries(self, paths: Sequence[str] | None) -> list[Entry]:
-        from lazydata.workspace.names import resolve
-
-        return resolve(self.workspace, self.view, paths or (), self.cwd)
 
 
 @app.callback()
@@ -115,7 +77,7 @@ def track(paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Fi
             place = workspace.place(absolute(path))
             Settling(workspace, place, index, on_change="version").run()
 
-    _each(paths, record, "tracked")
+    for_each(paths, record, "tracked")
 
 
 @app.command()
@@ -175,7 +137,7 @@ def restore(paths: SomePaths, version: Version = None) -> None:
             print(f"{path} is {digest.hex[:12]}")
 
         named = {entry.path: entry for entry in entries}
-        _each(list(named), put_back, "restored")
+        for_each(list(named), put_back, "restored")
 
 
 @app.command()
@@ -225,7 +187,7 @@ def add_remote(
     """Add a place where objects are shared to lazydata.yml."""
     from lazydata.workspace import remotes
 
-    _may_ask()
+    may_ask()
     with Here() as here:
         spec = remotes.add_remote(
             here.workspace,
@@ -273,7 +235,7 @@ def push(
     """Send every listed version that the remote lacks."""
     from lazydata.workspace import pushing
 
-    _may_ask(quiet=quiet)
+    may_ask(quiet=quiet)
     with Here() as here:
         entries = here.entries(paths)
         done = pushing.push(
@@ -286,7 +248,7 @@ def push(
             dry_run=dry_run,
         )
     render.pushed(done, json=json, dry_run=dry_run, quiet=quiet)
-    _incomplete(done.left, "not pushed")
+    incomplete(done.left, "not pushed")
 
 
 @app.command()
@@ -310,14 +272,14 @@ def pull(
     from lazydata.workspace import pulling
     from lazydata.workspace.scripts import wanted
 
-    _may_ask(quiet=quiet)
+    may_ask(quiet=quiet)
     with Here() as here:
         entries = wanted(here.workspace, here.view, paths or [], here.cwd)
         done = pulling.pull(
             here.workspace, here.index, entries, remote=remote, jobs=jobs, dry_run=dry_run
         )
     render.pulled(done, len(entries), json=json, dry_run=dry_run, quiet=quiet)
-    _incomplete(done.left, "not pulled")
+    incomplete(done.left, "not pulled")
 
 
 @app.command()
@@ -372,43 +334,6 @@ def config_list(json: Json = False) -> None:
         },
         json=json,
     )
-
-
-def _may_ask(*, quiet: bool = False) -> None:
-    """Let remotes ask for a password, if somebody is there; and say less if that is wanted."""
-    from lazydata import progress
-    from lazydata.remotes import base
-
-    def ask(question: str) -> str | None:
-        from getpass import getpass
-
-        with progress.paused():
-            return getpass(question)
-
-    if sys.stdin is not None and sys.stdin.isatty():
-        base.prompt = ask
-    if quiet:
-        progress.quiet = True
-        os.environ["LAZYDATA_QUIET"] = "1"
-
-
-def _each(paths: Sequence[str], work: Callable[[str], None], done: str) -> None:
-    """Do something to each path; what fails alone is told at the end."""
-    left = []
-    for path in paths:
-        try:
-            work(path)
-        except LazydataError as error:
-            if len(paths) == 1:
-                raise
-            left.append(line(path, error))
-    if left:
-        raise TransferIncomplete(f"{len(left)} of {len(paths)} not {done}", left=tuple(left))
-
-
-def _incomplete(left: list[str], what: str) -> None:
-    if left:
-        raise TransferIncomplete(f"{len(left)} {what}", left=tuple(left))
 
 
 def _app(named: list[str]) -> typer.Typer:

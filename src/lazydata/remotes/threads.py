@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from lazydata.errors import LazydataError
+from lazydata.fsutil import fsync_file
 
 T = TypeVar("T")
 
@@ -20,6 +22,8 @@ T = TypeVar("T")
 _THREADS = 64
 _STEP = 0.1  # seconds between two looks for Ctrl-C
 _GRACE = 0.8  # seconds to wait for cancelled work
+_FLUSH_SECONDS = 0.2
+_FLUSH_FROM = 32 << 20
 
 
 class DaemonPool(ThreadPoolExecutor):
@@ -117,6 +121,30 @@ async def leaving_in_thread(manager: AbstractContextManager[T]) -> AsyncIterator
             raise
     else:
         await in_thread(manager.__exit__, None, None, None)
+
+
+@asynccontextmanager
+async def flushing(target: Path) -> AsyncIterator[None]:
+    """Flush a file while it is filled: the disk then works beside the network, not after it."""
+
+    async def flush() -> None:
+        flushed = 0
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            try:
+                size = await in_thread(os.path.getsize, target)
+                if size - flushed >= _FLUSH_FROM:
+                    await in_thread(fsync_file, str(target))
+                    flushed = size
+            except OSError:
+                return  # what is wrong is told when it is flushed for good
+
+    flushing = asyncio.create_task(flush())
+    try:
+        yield
+    finally:
+        flushing.cancel()
+        await asyncio.wait([flushing])
 
 
 async def spread(items: Iterable[T], limit: int, work: Callable[[T], Awaitable[None]]) -> None:
