@@ -15,6 +15,7 @@ from blake3 import blake3
 from lazydata.arrivals import take_turn
 from lazydata.digest import Digest
 from lazydata.errors import NoSpace, ObjectCorrupt, RemoteUnavailable
+from lazydata.index import Index
 from lazydata.store import Store
 
 DATA = os.urandom(3 << 20)
@@ -49,6 +50,22 @@ def test_what_failed_is_gone_on_from(store):
     assert fill(store, DATA[2 << 20 :]) == 2 << 20
     assert Path(store.find(DIGEST)).read_bytes() == DATA
     assert unfinished(store) == []
+
+
+def test_what_came_is_not_hashed_again(tmp_path, monkeypatch):
+    directory = str(tmp_path / "index")
+    store = Store(str(tmp_path / "store"), index=directory)
+    fill(store, DATA)
+
+    def hash_again(path, **_):
+        raise AssertionError(f"{path} was hashed when it came")
+
+    monkeypatch.setattr("lazydata.store.hash_file", hash_again)
+    with Index(directory) as index:
+        assert store.check(DIGEST, index) == store.find(DIGEST)
+        os.utime(store.find(DIGEST), ns=(1, 1))
+        with pytest.raises(AssertionError):
+            store.check(DIGEST, index)
 
 
 def test_little_is_not_kept(store):

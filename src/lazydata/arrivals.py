@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from lazydata import links
-from lazydata.digest import Digest, hash_file
+from lazydata.digest import Digest, Hashed, hash_file
 from lazydata.errors import NoSpace, ObjectCorrupt
 from lazydata.fsutil import (
     FLUSHED_ALONE,
@@ -28,9 +28,11 @@ from lazydata.fsutil import (
     temp_name,
     write_new,
 )
+from lazydata.index import FileRow, Index
 from lazydata.lock import host, is_alive
 from lazydata.packed import Packs
 from lazydata.packs import PackedObject, read_footer, verified
+from lazydata.stamp import stamp_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 # Less is fetched again sooner than found again.
 _WORTH_KEEPING = 1 << 20
+# A smaller object is hashed again sooner than it is looked up.
+_WORTH_REMEMBERING = 1 << 20
 # A process on another host is taken for dead when its file has not grown for so long.
 _ABANDONED_SECONDS = 86400.0
 # Whoever holds a lock touches it every few seconds, unless it was stopped or hangs.
@@ -173,6 +177,7 @@ class Inbox:
 
     def __init__(self, directory: str, index: str | None) -> None:
         self.directory = directory
+        self._index = index
         self.packs = Packs(os.path.join(directory, "packs"), index)
 
     def path_of(self, digest: Digest) -> str:
@@ -194,8 +199,14 @@ class Inbox:
         """
 
         def finish(temp: str) -> None:
-            _finish_object(digest, temp)
-            self._name(temp, self.path_of(digest))
+            with Index(self._index) as index:
+                hashed = _finish_object(digest, temp, index.seed)
+                final = self.path_of(digest)
+                if self._name(temp, final) and hashed.stamp.size >= _WORTH_REMEMBERING:
+                    # Nobody else knew the file while it was hashed, so it is not racy.
+                    now, seen = stamp_of(final), hashed.seen_ns
+                    row = FileRow(now, False, digest, hashed.fingerprint, seen)
+                    index.put_files([(final, row)])
 
         return Arrival(self._temp_dir, digest.hex, finish)
 
@@ -261,16 +272,18 @@ class Inbox:
         return temp_name(self._temp_dir)
 
 
-def _finish_object(digest: Digest, temp: str) -> None:
+def _finish_object(digest: Digest, temp: str, seed: int | None = None) -> Hashed:
     """Verify and flush a file that is to become an object.
 
     Raises:
         ObjectCorrupt: it is not.
     """
-    found = hash_file(temp, algorithm=digest.algorithm).digest
-    if found != digest:
+    hashed = hash_file(temp, algorithm=digest.algorithm, seed=seed)
+    if hashed.digest != digest:
+        found = hashed.digest
         raise ObjectCorrupt(f"what came for {digest} is {found}", expected=digest, actual=found)
     fsync_file(temp)
+    return hashed
 
 
 def _finish_pack(name: str, temp: str) -> list[PackedObject]:

@@ -82,7 +82,7 @@ class IndexedMemory:
     def claimed(self, url: str, project: str, digests: Collection[Digest]) -> set[Digest]:
         """See ``ClaimMemory.claimed``."""
         rows = self._rows(
-            "SELECT DISTINCT digest FROM located JOIN claims USING (remote, name)"
+            "SELECT digest FROM located JOIN claims USING (remote, name)"
             " WHERE remote = ? AND project = ? AND absent = 0",
             (url, project),
             digests,
@@ -124,7 +124,7 @@ class IndexedMemory:
     def _rows(
         self, sql: str, values: tuple[str | int, ...], digests: Collection[Digest]
     ) -> list[tuple[str, str, int, int, str, int]]:
-        wanted = list(digests)
+        wanted = sorted(digests)  # neighbours in the index lie together
         found = []
         with Index(self._directory) as index:
             for start in range(0, len(wanted), _AT_ONCE):

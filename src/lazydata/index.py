@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Rows = Iterable[tuple[Any, ...]]
 
 _BUSY_SECONDS = 0.25
+_CACHE_KIB = 16 << 10  # at most; the default of 2 MiB reads pages again in large indexes
 _SCHEMA = """
 CREATE TABLE secret (seed INTEGER NOT NULL);
 CREATE TABLE files (
@@ -213,6 +214,7 @@ class Index:
                 if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                     self._create(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
                 self.seed = connection.execute("SELECT seed FROM secret").fetchone()[0]
                 return
             except Exception as error:

@@ -142,6 +142,8 @@ class Bucket:
                 from botocore.session import Session  # type: ignore[import-untyped]
 
                 session = Session(profile=self.address.profile)
+                loader = session.get_component("data_loader")
+                loader.list_available_services = lambda *_, **__: _Everything()
                 parsers = session.get_component("response_parser_factory")
                 parsers.set_parser_defaults(timestamp_parser=_time_of)
                 # botocore's own prompt would read the terminal, from a thread.
@@ -181,6 +183,17 @@ class Bucket:
             settings["response_checksum_validation"] = "when_required"
             settings["s3"] = {"addressing_style": "path"}
         return Config(**settings)
+
+
+class _Everything(list[str]):
+    """Stands for the services that botocore knows.
+
+    It lists them, which takes hundreds of directories, only to refuse the name of one that
+    is not there; without the list, its data is not found a moment later.
+    """
+
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
 def _time_of(text: Any) -> Any:

@@ -82,6 +82,7 @@ def pull(
     if dry_run:
         return Pulled([e.path for e, _, _ in todo], len(lacking_now), size, list(left.values()))
     failed = _fetch(workspace, index, lacking, remotes, jobs) if lacking else {}
+    index.hold()  # see what was noted of the objects that came
     left.update({path: line(path, error) for path, error in failed.items()})
     there = [each for each in todo if each[0].path not in failed]
     missing = [(entry, real) for entry, action, real in there if action == Action.RESTORE]
