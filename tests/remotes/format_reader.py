@@ -18,6 +18,7 @@ DIGEST = r"(?:blake3|sha256):[0-9a-f]{64}"
 NUMBER = r"0|[1-9][0-9]{0,17}"
 KEY = r"(?=[^\t]{1,512}\t)[a-z0-9]+(?:(?:/|[._-]+)[a-z0-9]+)*"
 ROW = re.compile(rf"({DIGEST})\t({NUMBER})\t({KEY})\t({NUMBER})\t({NUMBER})\t([a-z0-9]{{1,16}})")
+PACKED = re.compile(rf"({DIGEST})\t({NUMBER})\t({NUMBER})\t({NUMBER})\t([^\t]*)")
 PACKS = "packs/[0-9a-f][0-9a-f]/" + "[0-9a-f]" * 64 + ".pack"
 Row = namedtuple("Row", "digest size key offset stored codec")
 
@@ -61,7 +62,7 @@ def extract(base: Path, digest: str) -> bytes:
         raise ValueError(f"not a digest: {digest!r}")
     damaged = False
     for row in _places(base, digest):
-        if row.codec in ("raw", "zstd") and os.path.isfile(base / row.key):
+        if (_is_whole(row) or _is_range(row)) and os.path.isfile(base / row.key):
             try:
                 return _read(base, row)
             except (ValueError, zstandard.ZstdError):
@@ -69,72 +70,96 @@ def extract(base: Path, digest: str) -> bytes:
     raise ValueError(f"all copies are damaged: {digest}") if damaged else KeyError(digest)
 
 
-def _format(text: str | bytes) -> int:
+def _object(text: str | bytes) -> dict[str, object]:
     try:
-        number = loads(text)["format"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        number = None
-    if type(number) is not int:  # isinstance would take a bool
+        found = loads(text)
+    except RecursionError:
+        found = None
+    # isinstance would take a bool
+    if not isinstance(found, dict) or type(found.get("format")) is not int:
         raise ValueError("not a JSON object with an integer format")
-    return number
+    return found
 
 
-def _row(line: str) -> Row | None:
-    if not (match := ROW.fullmatch(line)):
-        return None
-    digest, key, codec = match.group(1, 3, 6)
-    size, offset, stored = map(int, match.group(2, 4, 5))
-    packed = key.startswith("packs/") and max(size, stored) <= 16 * MIB
-    fits = packed or (key.startswith("objects/") and codec == "raw" and offset == 0)
-    fits = fits and (codec != "raw" or stored == size)
-    return Row(digest, size, key, offset, stored, codec) if fits else None
-
-
-def _index_rows(base: Path) -> Iterator[Row]:  # superseded files too: they say nothing else
-    marker = base / "lazydata.json"
-    if marker.exists() and (marker.stat().st_size > MIB or _format(marker.read_bytes()) > 1):
-        raise ValueError("lazydata.json is too large or of a newer format")
-    for path in sorted(base.glob("index/*.idx")):
-        data = path.read_bytes() if path.is_file() and path.stat().st_size <= 64 * MIB else b""
-        if blake3(data).hexdigest() == path.stem and data.count(b"\n") <= 50_001:
+def _index_files(base: Path) -> Iterator[tuple[str, bytes]]:
+    done: set[Path] = set()
+    again = True
+    while again:
+        again = False
+        for path in sorted(set(base.glob("index/*.idx")) - done):
+            done.add(path)
             try:
-                first, *lines, rest = data.decode("ascii").split("\n")
-                if _format(first) == 1 and not rest:
-                    yield from filter(None, map(_row, lines))
-            except ValueError:
+                yield path.stem, path.read_bytes() if path.stat().st_size <= 64 * MIB else b""
+            except FileNotFoundError:  # put together with others meanwhile
+                again = True
+            except IsADirectoryError:
                 continue
+
+
+def _index_rows(base: Path) -> Iterator[Row]:
+    marker = base / "lazydata.json"
+    data = marker.read_bytes() if marker.exists() else b'{"format": 1}'
+    if _object(data)["format"] != 1:
+        raise ValueError("lazydata.json is of another format")
+    for name, data in _index_files(base):
+        try:
+            yield from _claimed(name, data)
+        except ValueError:
+            continue  # left out whole
+
+
+def _claimed(name: str, data: bytes) -> list[Row]:
+    if blake3(data).hexdigest() != name:
+        raise ValueError(f"the bytes do not fit the name: {name}")
+    first, *lines, rest = data.decode("ascii").split("\n")
+    head = _object(first)
+    superseded = head.get("supersedes")
+    fits = head["format"] == 1 and isinstance(head.get("project"), str) and not rest
+    if not fits or not isinstance(superseded, list):
+        raise ValueError(f"its first line makes no sense: {name}")
+    matches = [ROW.fullmatch(line) for line in lines]
+    if not all(matches) or not all(isinstance(each, str) for each in superseded):
+        raise ValueError(f"it makes no sense: {name}")
+    return [_row(*match.groups()) for match in matches if match]
+
+
+def _row(digest: str, size: str, key: str, offset: str, stored: str, codec: str) -> Row:
+    return Row(digest, int(size), key, int(offset), int(stored), codec)
+
+
+def _is_whole(row: Row) -> bool:
+    return row.key.startswith(("objects/", "data/")) and row.offset == 0 and row.codec == "raw"
+
+
+def _is_range(row: Row) -> bool:
+    fits = max(row.size, row.stored) <= 16 * MIB
+    return fits and (row.codec == "zstd" or (row.codec == "raw" and row.stored == row.size))
 
 
 def _pack_rows(path: Path, key: str) -> list[Row]:
     with path.open("rb") as file:
         end = os.fstat(file.fileno()).st_size - 33
-        magic = file.read(16)
         file.seek(max(end, 0))
         tail = re.fullmatch(rb"([0-9a-f]{16})\n" + MAGIC, file.read(33))
-        begin = end - int(tail[1], 16) if tail else 0
-        if magic != MAGIC or begin < 16:
+        length = int(tail[1], 16) if tail else -1
+        if not 0 <= length <= min(4 * MIB, end - 16):
             raise ValueError(f"not a pack: {path}")
-        file.seek(begin)
-        *lines, rest = file.read(end - begin).decode("ascii").split("\n")
-    rows, at = [], 16
-    for line in lines:
-        fields = line.split("\t")
-        row = _row("\t".join([*fields[:2], key, *fields[2:]]))
-        if row and row.offset == at:
-            rows.append(row)
-            at += row.stored
-    if rest or at != begin or len(rows) != len(lines):
+        file.seek(end - length)
+        *lines, rest = file.read(length).decode("ascii").split("\n")
+    matches = [PACKED.fullmatch(line) for line in lines]
+    rows = [_row(*match.group(1, 2), key, *match.group(3, 4, 5)) for match in matches if match]
+    inside = all(row.offset + row.stored <= end - length for row in rows)
+    if rest or not inside or len(rows) != len(lines):
         raise ValueError(f"the footer is damaged: {path}")
     return rows
 
 
 def _places(base: Path, digest: str) -> Iterator[Row]:
     algorithm, digits = digest.split(":")
+    yield from (row for row in _index_rows(base) if row.digest == digest)
     own = [f"objects/{algorithm}/{digits[:2]}/{digits}", f"data/{digits[:2]}/{digits[2:]}"]
-    yield from (row for row in _index_rows(base) if row.digest == digest and row.key not in own)
     for key in own if algorithm == "sha256" else own[:1]:
-        size = os.path.getsize(base / key) if os.path.isfile(base / key) else 0
-        yield Row(digest, size, key, 0, size, "raw")
+        yield Row(digest, 0, key, 0, 0, "raw")
     for path in filter(Path.is_file, sorted(base.glob(PACKS))):
         try:
             rows = _pack_rows(path, path.relative_to(base).as_posix())
@@ -145,15 +170,16 @@ def _places(base: Path, digest: str) -> Iterator[Row]:
 
 def _read(base: Path, row: Row) -> bytes:
     with (base / row.key).open("rb") as file:
-        spare = os.fstat(file.fileno()).st_size - row.offset - row.stored
-        if spare < 0 or (spare > 0 and not row.key.startswith("packs/")):
-            raise ValueError(f"not as long as it should be: {row.key}")
+        if row.offset + row.stored > os.fstat(file.fileno()).st_size and not _is_whole(row):
+            raise ValueError(f"it ends too early: {row.key}")
         file.seek(row.offset)
-        data = file.read(row.stored)
+        data = file.read() if _is_whole(row) else file.read(row.stored)
     if row.codec == "zstd":
-        if zstandard.get_frame_parameters(data).window_size > 8 * MIB:
-            raise ValueError(f"its window is too large: {row.key}")
-        data = zstandard.ZstdDecompressor().stream_reader(data).read(row.size)
+        # It takes a single-segment frame of any size: such a frame goes into the result at once.
+        decoder = zstandard.ZstdDecompressor(max_window_size=8 * MIB)
+        data = decoder.stream_reader(data).read(row.size + 1)
+    if not _is_whole(row) and len(data) != row.size:
+        raise ValueError(f"not as long as it should be: {row.key}")
     if HASHES[row.digest[:6]](data).hexdigest() != row.digest[7:]:
         raise ValueError(f"the hash does not fit: {row.key}")
     return data
