@@ -296,3 +296,14 @@ def test_the_remote_of_a_lazydata_1_manifest():
     new = edit.set_remote(source, RemoteSpec("two", "s3://b"), file="f")
     assert list(read(new).manifest.remotes) == ["origin", "two"]
     assert read(edit.remove_remote(source, "origin", file="f")).manifest.remotes == {}
+
+
+@pytest.mark.parametrize("field", ["size", "files"])
+def test_a_number_and_a_usage_change_in_one_item(field):
+    digest = Digest("blake3:" + "0" * 64)
+    item = f"- path: {{}}\n  hash: {digest}\n"
+    before = f"version: 2\nfiles:\n{item.format('a.csv')}  {field}: 3\n{item.format('b.csv')}"
+    version = Version(digest, usage=("train.py",))._replace(**{field: 4})
+    new, entry = edit.record(before, read(before), "a.csv", version)
+    assert entry.latest == version
+    assert new == before.replace(f"  {field}: 3\n", f"  {field}: 4\n  usage: train.py\n")

@@ -69,6 +69,7 @@ class PlainLane(Lane):
     def __init__(self, text: str, file: str) -> None:
         self.text, self.file, self.newline = text, file, newline_of(text)
         self.under_files, self.columns = None, _DEFAULT
+        self._found: dict[str, list[Item]] = {}
         found = FILES.search(text)
         if found is None:
             return
@@ -84,12 +85,14 @@ class PlainLane(Lane):
         return found.end() if found else offset
 
     def items_of(self, path: str) -> list[Item]:
-        items: dict[int, Item] = {}
-        for offset in self._mentions(path):
-            item = self._around(offset)
-            if item is not None and item.path == path and offset < item.end:
-                items[item.start] = item
-        return [items[start] for start in sorted(items)]
+        if path not in self._found:  # to look takes milliseconds in a very long text
+            items: dict[int, Item] = {}
+            for offset in self._mentions(path):
+                item = self._around(offset)
+                if item is not None and item.path == path and offset < item.end:
+                    items[item.start] = item
+            self._found[path] = [items[start] for start in sorted(items)]
+        return list(self._found[path])
 
     def _mentions(self, path: str) -> list[int]:
         text, found = self.text, []
@@ -144,6 +147,9 @@ class PlainLane(Lane):
         return item and (item.path, item.version)
 
     def _behind(self, offset: int, path: str) -> tuple[object, ...] | None:
+        around = self._around(offset)
+        if around is not None:  # another splice may follow in the same item
+            offset = max(offset, around.end)
         item = self._after(offset)
         while item is not None and item.path == path:
             item = self._after(item.end)
