@@ -167,34 +167,31 @@ def images(desk, write_manifest):
     return desk
 
 
-def test_tracked_directory_is_refused_and_the_others_arrive(images):
+def test_directory_that_is_no_tree_is_told_and_the_others_arrive(images):
     before = images.state()
     done = images.run_cli("pull", ".", code=3)
     assert "imgs/" in done.stderr
-    assert "upgrade" in done.stderr
+    assert "not a tree" in done.stderr
     assert images.read(X) == GOOD
-    for command in ("restore", "unlock"):
-        done = images.run_cli(command, "imgs", code=2)
-        assert "imgs/ is a tracked directory" in done.stderr
-        assert "upgrade" in done.stderr
-        assert done.stdout == ""
+    done = images.run_cli("restore", "imgs", code=13)
+    assert "imgs/" in done.stderr
+    assert "not a tree" in done.stderr
+    assert done.stdout == ""
     assert not (images.root / "imgs").exists()
     assert images.state() == before
 
 
 @pytest.mark.parametrize("path", ["imgs/a.png", "imgs/deep/a.png"])
-def test_file_in_a_tracked_directory_is_refused(images, path):
+def test_file_in_a_directory_that_is_no_tree_stays(images, path):
     images.write(path, b"a picture")
     before = images.state()
     reply = images.tracker().refuse(path)
-    assert reply.exit_code == 2
-    assert path in reply.message
+    assert reply.exit_code == 13
     assert "imgs/" in reply.message
-    assert "upgrade" in reply.hint
     assert images.state() == before
     assert images.read(path) == b"a picture"
     assert not images.holds(b"a picture")
-    assert "upgrade" in images.run_cli("track", path, code=2).stderr
+    assert "not a tree" in images.run_cli("track", path, code=13).stderr
 
 
 def test_a_cloned_manifest_does_not_choose_the_profile(project):

@@ -54,7 +54,7 @@ class Baseline:
 
     def drop_pushed(self, url: str, digests: Collection[Digest]) -> None:
         """Forget that a remote has these."""
-        if not self.pushed([url]).isdisjoint(digests):
+        if self.pushed([url], digests):
             gone = {b"%s\t%s" % (_escape(url), digest.encode()) for digest in digests}
             kept = [line for line in _read(self._pushed).split(b"\n") if line and line not in gone]
             write_atomic(self._pushed, b"".join(line + b"\n" for line in kept))
@@ -68,22 +68,31 @@ class Baseline:
 
     def get(self, path: str) -> Digest | None:
         """The baseline of one path, or None where it is unknown."""
-        lines = b"\n" + _read(self._baselines)
-        key = b"\n" + _escape(path) + b"\t"
+        lines, key = _read(self._baselines), _escape(path) + b"\t"
         end = len(lines)
         while (at := lines.rfind(key, 0, end)) >= 0:
-            stop = lines.find(b"\n", at + 1)
-            found = _digest(lines[at + len(key) : stop if stop >= 0 else len(lines)])
-            if found is not None:
-                return found or None
-            end = at + 1
+            if not at or lines[at - 1 : at] == b"\n":
+                stop = lines.find(b"\n", at)
+                found = _digest(lines[at + len(key) : stop if stop >= 0 else len(lines)])
+                if found is not None:
+                    return found or None
+            end = at
         return None
 
     def all(self) -> dict[str, Digest]:
         """Every path that has one, with its baseline."""
+        return self._known(None)
+
+    def some(self, paths: Iterable[str]) -> dict[str, Digest]:
+        """Those of some paths that have one, with their baselines."""
+        return self._known({_escape(path) for path in paths})
+
+    def _known(self, wanted: Collection[bytes] | None) -> dict[str, Digest]:
         known: dict[str, Digest] = {}
         for line in _read(self._baselines).split(b"\n"):
             key, _, text = line.rpartition(b"\t")
+            if wanted is not None and key not in wanted:
+                continue
             found = _digest(text)
             if found is None or not key:
                 continue
@@ -136,21 +145,18 @@ class Baseline:
 
     # What is known to be on remotes
 
-    def pushed(self, urls: Collection[str]) -> set[Digest]:
-        """Objects this workspace put on, or got from, any of these remotes, confirmed."""
-        import re  # slow to import, and track() needs none of this
-
-        text = _read(self._pushed)
-        known: set[Digest] = set()
-        for url in urls:
-            # In one go: every push reads all of them. A torn line fits nothing.
-            line = rb"^%s\t((?:blake3|sha256):[0-9a-f]{64})$" % re.escape(_escape(url))
-            known.update(Digest(found.decode()) for found in re.findall(line, text, re.MULTILINE))
-        return known
+    def pushed(self, urls: Collection[str], digests: Iterable[Digest]) -> set[Digest]:
+        """Those of some objects that this workspace put on, or got from, any of these remotes."""
+        starts = [_escape(url) + b"\t" for url in urls]
+        wanted = {start + d.encode(): d for d in digests for start in starts}
+        # In one go: every push asks this of all it sends. A torn line fits nothing.
+        lines = _read(self._pushed).split(b"\n") if wanted else ()
+        return {wanted[line] for line in lines if line in wanted}
 
     def add_pushed(self, url: str, digests: Iterable[Digest]) -> None:
         """Remember that a remote has these: sizes confirmed by it, or hashes by us."""
-        new = sorted(set(digests) - self.pushed([url]))
+        digests = set(digests)
+        new = sorted(digests - self.pushed([url], digests))
         if new:
             self.prepare()
             _append(self._pushed, b"".join(b"%s\t%s\n" % (_escape(url), d.encode()) for d in new))

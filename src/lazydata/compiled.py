@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from lazydata.digest import Digest
 from lazydata.index import Index, signed, unsigned
-from lazydata.manifest import Entry, MemoryView, RemoteSpec, Version
+from lazydata.manifest import Entry, MemoryView, RemoteSpec, Version, is_used
 from lazydata.stamp import Stamp
 
 _COLUMNS = "path, digest, size, usage, files, source_url"
+_Row = tuple[str, str, int, str, int, str]
 
 
 class CompiledView:
@@ -52,12 +53,36 @@ class CompiledView:
     def files(self) -> dict[str, Entry]:
         """All entries by path, sorted by path."""
         rows = self._read("path > ? ORDER BY path, nr", "")
+        return self.memory.files if rows is None else _entries(rows)
+
+    def below(self, directory: str) -> dict[str, Entry]:
+        """Entries below a directory, by path; sorted by path."""
+        # "0" is what follows "/": the rows of one directory lie together.
+        rows = self._read(
+            "path > ? AND path < ? ORDER BY path, nr", directory + "/", directory + "0"
+        )
+        return self.memory.below(directory) if rows is None else _entries(rows)
+
+    def called(self, name: str) -> dict[str, Entry]:
+        """Entries of that name, in whatever directory, by path."""
+        end = "/" + name
+        rows = self._read(
+            "substr('/' || rtrim(path, '/'), ?) = ? ORDER BY path, nr", -len(end), end
+        )
+        return self.memory.called(name) if rows is None else _entries(rows)
+
+    def used_by(self, script: str) -> dict[str, Entry]:
+        """Entries that a script is recorded to use, in any version, by path."""
+        # Usages are joined by NUL, which only a blob may hold.
+        rows = self._read(
+            "path IN (SELECT path FROM versions WHERE manifest = ? AND usage != ''"
+            " AND instr(CAST(usage AS BLOB), CAST(? AS BLOB))) ORDER BY path, nr",
+            self.id,
+            script,
+        )
         if rows is None:
-            return self.memory.files
-        found: dict[str, list[Version]] = {}
-        for row in rows:
-            found.setdefault(row[0], []).append(_version(row))
-        return {path: Entry(path, tuple(versions)) for path, versions in found.items()}
+            return self.memory.used_by(script)
+        return {path: entry for path, entry in _entries(rows).items() if is_used(entry, script)}
 
     @property
     def remotes(self) -> dict[str, RemoteSpec]:
@@ -71,9 +96,9 @@ class CompiledView:
             self._memory = self._reread()
         return self._memory
 
-    def _read(self, where: str, value: str) -> list[tuple[str, str, int, str, int, str]] | None:
+    def _read(self, where: str, *values: object) -> list[_Row] | None:
         return self._index.read(
-            f"SELECT {_COLUMNS} FROM versions WHERE manifest = ? AND {where}", (self.id, value)
+            f"SELECT {_COLUMNS} FROM versions WHERE manifest = ? AND {where}", (self.id, *values)
         )
 
 
@@ -164,7 +189,14 @@ def _rows(entry: Entry) -> list[tuple[object, ...]]:
     ]
 
 
-def _version(row: tuple[str, str, int, str, int, str]) -> Version:
+def _entries(rows: list[_Row]) -> dict[str, Entry]:
+    found: dict[str, list[Version]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(_version(row))
+    return {path: Entry(path, tuple(versions)) for path, versions in found.items()}
+
+
+def _version(row: _Row) -> Version:
     _, digest, size, usage, files, source_url = row
     return Version(
         Digest(digest), size, tuple(usage.split("\0")) if usage else (), files, source_url

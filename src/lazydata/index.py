@@ -44,6 +44,11 @@ CREATE TABLE located (
 CREATE INDEX located_digest ON located (remote, digest);
 CREATE INDEX located_key ON located (remote, key);
 CREATE INDEX located_name ON located (remote, name);
+CREATE TABLE directories (
+    path TEXT PRIMARY KEY, device INTEGER, names BLOB, stats BLOB, fingerprints BLOB,
+    tree BLOB, below TEXT, digest TEXT, size INTEGER, files INTEGER
+);
+CREATE INDEX directories_digest ON directories (digest);
 CREATE TABLE packs (store TEXT, name TEXT, PRIMARY KEY (store, name)) WITHOUT ROWID;
 CREATE TABLE packed (
     store TEXT, digest TEXT, pack TEXT, size INTEGER, start INTEGER, stored INTEGER, codec TEXT,
@@ -148,6 +153,22 @@ class Index:
                 " AND mtime = ? AND ctime = ?",
                 [(after[4], signed(before[1]), signed(before[0]), *before[2:])],
             )
+
+    # Directories
+
+    def directory(self, path: str) -> "tuple[Any, ...] | None":
+        """What is known of one directory: the columns after its path."""
+        rows = self.read(f"SELECT {_DIRECTORY} FROM directories WHERE path = ?", (path,))
+        return rows[0] if rows else None
+
+    def put_directories(self, rows: "list[tuple[Any, ...]]") -> None:
+        """Remember directories: path and all columns."""
+        self.write("INSERT OR REPLACE INTO directories VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+
+    def tree(self, digest: str) -> "bytes | None":
+        """The tree that some directory had when it was looked at."""
+        rows = self.read("SELECT tree FROM directories WHERE digest = ? LIMIT 1", (digest,))
+        return rows[0][0] if rows else None
 
     # SQLite, kept at arm's length
 
@@ -257,6 +278,7 @@ def _is_corrupt(error: Exception) -> bool:
     return code in (11, 26) or isinstance(error, TypeError) or "no such " in str(error)
 
 
+_DIRECTORY = "device, names, stats, fingerprints, tree, below, digest, size, files"
 _FILE = "device, inode, size, mtime, ctime, racy, digest, fingerprint, hashed"
 
 

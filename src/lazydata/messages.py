@@ -14,16 +14,23 @@ if TYPE_CHECKING:
     import logging
 
 
+about = ""  # the workspace that all is about, where a command covers several
+
+
 def say(message: str) -> None:
     """Tell the user what was done; silenced by ``LAZYDATA_QUIET=1``."""
     logger = _logger()
     if os.environ.get("LAZYDATA_QUIET", "") in ("", "0"):
-        logger.info(message)
+        logger.info(_placed(message))
 
 
 def warn(message: str) -> None:
     """Tell the user what they should know, quiet or not."""
-    _logger().warning(message)
+    _logger().warning(_placed(message))
+
+
+def _placed(message: str) -> str:
+    return f"{about}: {message}" if about else message
 
 
 def printable(text: str) -> str:

@@ -15,7 +15,7 @@ from lazydata.errors import (
     ObjectMissing,
     from_os_error,
 )
-from lazydata.packs import PackedObject, PackWriter
+from lazydata.packs import PackedObject, PackWriter, verified
 
 
 class Outgoing(NamedTuple):
@@ -25,11 +25,33 @@ class Outgoing(NamedTuple):
         digest: its name.
         size: bytes.
         path: a local file that holds it, as long as the push lasts.
+        packed: where it lies in that file, if that is a pack.
+        pack: name of that pack, if all that is in it is to be pushed.
     """
 
     digest: Digest
     size: int
     path: Path
+    packed: PackedObject | None = None
+    pack: str | None = None
+
+    def read(self) -> bytes:
+        """Its bytes, hashed.
+
+        Raises:
+            ObjectCorrupt, ObjectMissing, FileDenied: they can't be had from the file.
+        """
+        with reading(self), open(self.path, "rb") as file:
+            if self.packed is None:
+                data = file.read()
+            else:
+                at = self.packed
+                file.seek(at.offset)
+                return verified(self.digest, at.codec, file.read(at.stored), at.size)
+        actual = digest_of(data, self.digest.algorithm)
+        if actual != self.digest:
+            raise ObjectCorrupt(f"{self.path} is {actual}", expected=self.digest, actual=actual)
+        return data
 
 
 def write_pack(
@@ -45,14 +67,7 @@ def write_pack(
         writer = PackWriter(file)
         for each in objects:
             try:
-                with reading(each):
-                    data = each.path.read_bytes()
-                actual = digest_of(data, each.digest.algorithm)
-                if actual != each.digest:
-                    raise ObjectCorrupt(
-                        f"{each.path} is {actual}", expected=each.digest, actual=actual
-                    )
-                writer.add(each.digest, data)
+                writer.add(each.digest, each.read())
             except (ObjectCorrupt, ObjectMissing, FileDenied) as error:
                 failed[each.digest] = error
         return writer.finish(), writer.objects, failed

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from lazydata.digest import Digest
+from lazydata.digest import Digest, hash_file
 from lazydata.errors import (
     LazydataError,
     ObjectCorrupt,
@@ -308,7 +308,7 @@ class Repository(Catalogue):
             RemoteUnavailable: also where the remote says another size afterwards.
             RemoteDenied, NoSpace: the remote does not take it.
         """
-        digest, size, path = outgoing
+        digest, size, path = outgoing[:3]
         key = object_key(digest)
         with reading(outgoing):
             local = await in_thread(os.path.getsize, path)
@@ -352,6 +352,32 @@ class Repository(Catalogue):
             remove(path)
         rows = [Row(b.digest, b.size, key, b.offset, b.stored, b.codec) for b in packed]
         return [Placed(row, sent, confirmed) for row in rows], failed
+
+    async def upload_stored_pack(
+        self, objects: Sequence[Outgoing], progress: Progress = silent
+    ) -> list[Placed]:
+        """Put a pack of the store there, as it is. Its objects are not claimed by that.
+
+        Args:
+            objects: all that is in it.
+            progress: told of bytes of objects that need no longer be moved.
+
+        Raises:
+            ObjectCorrupt, ObjectMissing: it is not what its name says, or is gone.
+            RemoteUnavailable, RemoteDenied, NoSpace: the remote does not take it.
+        """
+        name, path = objects[0].pack or "", objects[0].path
+        with reading(objects[0]):
+            hashed = await in_thread(hash_file, str(path))
+        if hashed.digest.hex != name:
+            raise ObjectCorrupt(f"the pack {path} is damaged", hint="lazydata verify mends it")
+        key, size = pack_key(name), hashed.stamp.size
+        with attempt(progress) as report:
+            sent, confirmed = await self._put(key, path, size, report)
+            report(sum(each.size for each in objects) - size)
+        packed = [each.packed for each in objects if each.packed is not None]
+        rows = [Row(b.digest, b.size, key, b.offset, b.stored, b.codec) for b in packed]
+        return [Placed(row, sent, confirmed) for row in rows]
 
     async def _put(self, key: str, path: Path, size: int, report: Progress) -> tuple[bool, bool]:
         """Put a file under a key that says what it holds.

@@ -17,11 +17,10 @@ import time
 from collections.abc import Iterable, Iterator
 
 from lazydata import links
-from lazydata.arrivals import Inbox
-from lazydata.digest import Digest, Hashed, fingerprint_of, hash_file
-from lazydata.errors import FileBusy, ObjectCorrupt, ObjectMissing
+from lazydata.adopting import Adopting
+from lazydata.digest import Digest, digest_of, fingerprint_of, hash_file
+from lazydata.errors import ObjectCorrupt, ObjectMissing
 from lazydata.fsutil import (
-    fsync_dir,
     fsync_file,
     is_inside,
     make_dirs,
@@ -31,22 +30,14 @@ from lazydata.fsutil import (
     write_new,
 )
 from lazydata.index import FileRow, Index
-from lazydata.lease import has_writer
 from lazydata.packed import DamagedPackError
-from lazydata.stamp import Stamp, stamp_of
+from lazydata.stamp import stamp_of
 from lazydata.trash import Trash
 
 TRUST_NS = 30 * 86400 * 1_000_000_000
 
 
-class MovedError(FileBusy):
-    """The file is no longer what was hashed; look again."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} was changed just now", hint="run it again")
-
-
-class Store(Inbox):
+class Store(Adopting):
     """The objects of one user, or of a group that shares them.
 
     Args:
@@ -65,9 +56,8 @@ class Store(Inbox):
         older: tuple[str, ...] = (),
         index: str | None = None,
     ) -> None:
-        super().__init__(os.path.join(directory, "objects-v1"), index)
+        super().__init__(os.path.join(directory, "objects-v1"), index, link=link)
         self._trash = Trash(os.path.join(self.directory, "trash"))
-        self._link = link
         self._older = older
 
     # Looking
@@ -105,6 +95,24 @@ class Store(Inbox):
             self.put([(digest, data)])
             path = self.path_of(digest)
         return path
+
+    def read(self, digest: Digest) -> bytes:
+        """The bytes of a small object, hashed.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: as ``check``.
+        """
+        data = self.packs.read_held(digest)
+        if data is None and not os.path.exists(self.path_of(digest)):
+            data = self._packed(digest)
+        if data is None:
+            path = self.find(digest)
+            with open(path, "rb") as file:
+                data = file.read()
+            actual = digest_of(data, digest.algorithm)
+            if actual != digest:
+                raise self._damaged(digest, path, actual)
+        return data
 
     def _packed(self, digest: Digest) -> bytes | None:
         try:
@@ -178,81 +186,6 @@ class Store(Inbox):
         # A copy of a workspace has the same id; both need their objects.
         if line not in known.split(b"\n"):
             write_atomic(path, known + line + b"\n")
-
-    def adopt(self, path: str, hashed: Hashed, index: Index, *, link: bool = True) -> Stamp:
-        """Take in a file of the workspace that was just hashed.
-
-        Args:
-            path: of the file; it may become a protected hardlink of the object.
-            hashed: what reading it gave, a moment ago.
-            index: keeps the stamps of what is linked up to date.
-            link: False where the file will be written again, so it is not hardlinked.
-
-        Returns:
-            The file's stamp afterwards: linking moves the ctime.
-
-        Raises:
-            MovedError: the file has changed since it was hashed; nothing was stored.
-            OSError: no space, or no right to write.
-        """
-        final = self.path_of(hashed.digest)
-        try:
-            self.check(hashed.digest, index)
-        except (ObjectMissing, ObjectCorrupt):
-            pass  # a damaged one lies in the trash now
-        else:
-            _same(path, hashed.stamp)
-            fsync_dir(os.path.dirname(final))  # whoever stored it may still be about to
-            return hashed.stamp
-        mode = os.stat(path).st_mode & 0o7777
-        how, temp = "", self._temp()
-        try:
-            how = self._place(path, temp, hashed, link=link)
-            _same(path, hashed.stamp)
-            # A write within the clock's grain leaves no trace in the stamp.
-            if how != "copy" and hashed.racy:
-                again = hash_file(temp, algorithm=hashed.digest.algorithm)
-                if again.digest != hashed.digest:
-                    raise MovedError(path)
-            if how != "hardlink":
-                # Others may read the object if they may read the file, and no more.
-                os.chmod(temp, os.stat(temp).st_mode & mode | 0o400)
-            fsync_file(temp)
-            is_ours = self._name(temp, final)
-        finally:
-            remove(temp)
-            if how == "hardlink" and not _is_same_file(path, final):
-                os.chmod(path, mode)  # it shares nothing after all
-        after = _same(path, hashed.stamp)
-        index.restamp(hashed.stamp, after)
-        if not is_ours:
-            self.check(hashed.digest, index)  # another's, or a damaged one that can't be moved
-            return after
-        # Our own link moved the ctime, and nothing else can have: the mtime stands.
-        now, digest = stamp_of(final), hashed.digest
-        row = FileRow(now, hashed.racy, digest, hashed.fingerprint, hashed.seen_ns)
-        index.put_files([(final, row)])
-        return after
-
-    def _place(self, path: str, temp: str, hashed: Hashed, *, link: bool) -> str:
-        """Make ``temp`` of the bytes of ``path``, in the cheapest way that is allowed."""
-        if self._link in ("auto", "reflink") and links.reflink(path, temp):
-            return "reflink"
-        wanted = self._link == "hardlink"
-        if (wanted or self._link == "auto") and link:
-            # A second name that we did not make would become read-only with it, and a
-            # file that its owner protected must not become writable when it is unshared.
-            status = os.stat(path)
-            ours = status.st_nlink == 1 and status.st_mode & 0o200
-            if ours and links.may_share(path, forced=wanted) and links.hardlink(path, temp):
-                if not has_writer(temp):
-                    return "hardlink"
-                remove(temp)  # somebody opened it before it was protected
-                os.chmod(path, status.st_mode & 0o7777)
-        copied = links.copy(path, temp, algorithm=hashed.digest.algorithm)
-        if copied.digest != hashed.digest:
-            raise MovedError(path)
-        return "copy"
 
     # Giving out
 
@@ -374,21 +307,6 @@ class Store(Inbox):
         except OSError:
             pass  # somebody else was faster, or the store can't be written: it stays damaged
         self.packs.drop()
-
-
-def _same(path: str, before: Stamp) -> Stamp:
-    """The stamp now, if nothing but the ctime has moved since."""
-    now = stamp_of(path)
-    if now[:4] != before[:4]:
-        raise MovedError(path)
-    return now
-
-
-def _is_same_file(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
 
 
 def _names(directory: str) -> list[str]:

@@ -91,32 +91,31 @@ def _settle(
         from lazydata.fsutil import is_network
         from lazydata.lease import has_writer
         from lazydata.workspace import Workspace, absolute
-        from lazydata.workspace.settle import Settling
+        from lazydata.workspace.settle import settle
 
         path = absolute(os.fsdecode(name))
         workspace = Workspace.governing(path)
-        place = workspace.place(path)
         seen_ns = time.time_ns()
         manifest = stamp_of(workspace.file)
         with workspace.index() as index:
-            settled = Settling(
+            settled, real = settle(
                 workspace,
-                place,
+                path,
                 index,
                 script=_usage(script, workspace.root, is_label),
-                output=output or audit.wrote(place.real),
+                output=output or audit.wrote(os.path.realpath(path)),
                 link=not output,
                 on_change=on_change,
-            ).run()
+            )
         if settled.is_listed:
-            audit.forget(place.real)
-        status = os.stat(place.real)
+            audit.forget(real)
+        status = os.stat(real)
         if (
             settled.stamp == stamp_from(status)
             and stamp_of(workspace.file) == manifest
             and not is_racy(manifest, seen_ns)
-            and not is_network(place.real, status.st_dev)
-            and not has_writer(place.real)
+            and not is_network(real, status.st_dev)
+            and not has_writer(real)
         ):
             if len(_memo) >= _LIMIT:
                 _memo.clear()

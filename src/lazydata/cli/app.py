@@ -5,27 +5,24 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from lazydata import __version__
-from lazydata.cli import render
+from lazydata.cli import render, sharing
 from lazydata.cli.shared import (
-    DryRun,
     Here,
-    Jobs,
     Json,
     Paths,
-    Quiet,
-    RemoteName,
+    Recursive,
     SomePaths,
+    Span,
     Version,
     for_each,
-    incomplete,
-    may_ask,
 )
 from lazydata.errors import LazydataError, UsageError, from_os_error
+from lazydata.manifest import Entry
 from lazydata.workspace import Workspace
 
 app = typer.Typer(
@@ -52,30 +49,42 @@ def _top(
 @app.command()
 def init(
     directory: Annotated[str, typer.Argument(metavar="[DIR]", help="Top of the project.")] = ".",
+    nested: Annotated[
+        bool, typer.Option("--nested", help="Also inside of another workspace.")
+    ] = False,
 ) -> None:
     """Make a directory a workspace: write a lazydata.yml."""
     from lazydata import workspace
 
-    root, created = workspace.init(directory)
+    root, created = workspace.init(directory, nested=nested)
     if created:
         print(f"Wrote {os.path.join(root, 'lazydata.yml')}; commit it with your code.")
-    else:
+    elif root == os.path.abspath(directory):
         print(f"{root} is a workspace already; nothing was changed.")
+    else:
+        print(
+            f"{directory} is in the workspace {root} already; nothing was changed. "
+            "With --nested it becomes one of its own."
+        )
 
 
 @app.command()
-def track(paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files.")]) -> None:
-    """Record files as track() does, without running any code."""
+def track(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files, or directories as a whole.")
+    ],
+) -> None:
+    """Record files and directories as track() does, without running any code."""
     from lazydata.workspace import absolute
-    from lazydata.workspace.settle import Settling
+    from lazydata.workspace.settle import settle
 
     def record(path: str) -> None:
         if not path:
-            raise UsageError("a PATH is empty", hint="name a file")
-        workspace = Workspace.governing(absolute(path))
+            raise UsageError("a PATH is empty", hint="name a file or a directory")
+        where = absolute(path)
+        workspace = Workspace.governing(where)
         with workspace.index() as index:
-            place = workspace.place(absolute(path))
-            Settling(workspace, place, index, on_change="version").run()
+            settle(workspace, where, index, on_change="version")
 
     for_each(paths, record, "tracked")
 
@@ -85,59 +94,85 @@ def untrack(paths: SomePaths) -> None:
     """Take entries out of lazydata.yml; files and stored objects stay."""
     from lazydata.workspace import upkeep
 
-    with Here() as here:
-        entries = here.entries(paths)
+    def take_out(here: Here) -> None:
+        entries = here.entries()
         upkeep.untrack(here.workspace, here.index, entries)
         for entry in entries:
-            print(f"{entry.path} is no longer tracked; the file stays")
+            print(f"{here.shown(entry.path)} is no longer tracked; the file stays")
+
+    span = Span(paths)
+    span.each(take_out)
+    span.end()
 
 
 @app.command()
 def status(
     paths: Paths = None,
+    recursive: Recursive = False,
     json: Json = False,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 4 if a file is not what lazydata.yml says.")
     ] = False,
 ) -> None:
     """Show which files changed, are missing, or are not pushed."""
-    from lazydata.workspace.status import FINE
+    from lazydata.workspace.status import FINE, FileStatus
     from lazydata.workspace.status import status as look
 
-    with Here() as here:
-        rows = look(here.workspace, here.entries(paths), here.index)
-        render.status(here.workspace.root, rows, json=json)
-    if check and any(row.state not in FINE for row in rows):
-        raise typer.Exit(4)
+    rows: list[tuple[str, FileStatus]] = []
+
+    def ask(here: Here) -> None:
+        for row in look(here.workspace, here.entries(), here.index):
+            rows.append((here.shown(row.path), row._replace(path=span.label(here, row.path))))
+
+    span = Span(paths, recursive=recursive)
+    span.each(ask)
+    render.status(span.root, rows, json=json, scope=span.scope)
+    span.end(4 if check and any(row.state not in FINE for _, row in rows) else 0)
 
 
 @app.command()
 def ls(
     paths: Paths = None,
+    recursive: Recursive = False,
     json: Json = False,
     versions: Annotated[bool, typer.Option("--versions", help="One row a version.")] = False,
 ) -> None:
     """List what lazydata.yml lists."""
-    with Here() as here:
-        render.listing(here.workspace.root, here.entries(paths), json=json, versions=versions)
+    from lazydata.workspace.inside_upkeep import list_inside
+
+    entries: list[Entry] = []
+
+    def ask(here: Here) -> None:
+        name = span.label if json else Here.shown
+        for entry in here.entries():
+            found = list_inside(here.workspace, here.index, entry) if entry.portion else [entry]
+            entries.extend(each._replace(path=name(here, each.path)) for each in found)
+
+    span = Span(paths, recursive=recursive)
+    span.each(ask)
+    render.listing(span.root, entries, json=json, versions=versions)
+    span.end()
 
 
 @app.command()
-def restore(paths: SomePaths, version: Version = None) -> None:
+def restore(paths: SomePaths, version: Version = None, recursive: Recursive = False) -> None:
     """Put the listed version in its place, or an older one, which becomes the newest."""
     from lazydata.workspace import upkeep
 
-    with Here() as here:
-        entries = here.entries(paths)
-        if version is not None and len(entries) != 1:
+    def put_back_all(here: Here) -> None:
+        named = {entry.name: entry for entry in here.entries()}
+        if version is not None and (len(named) != 1 or span.is_wide):
             raise UsageError("--version goes with one file", hint="restore the files one by one")
 
         def put_back(path: str) -> None:
             digest = upkeep.restore(here.workspace, here.index, named[path], version)
-            print(f"{path} is {digest.hex[:12]}")
+            print(f"{here.shown(path)} is {digest.hex[:12]}")
 
-        named = {entry.path: entry for entry in entries}
         for_each(list(named), put_back, "restored")
+
+    span = Span(paths, recursive=recursive)
+    span.each(put_back_all)
+    span.end()
 
 
 @app.command()
@@ -147,12 +182,13 @@ def cat(
     """Write a file's bytes, of any version, to standard output."""
     from lazydata.workspace import upkeep
 
-    with Here() as here:
-        entries = here.entries([path])
+    def write_out(here: Here) -> None:
+        entries = here.entries()
         if len(entries) != 1:
             raise UsageError(f"{path} names {len(entries)} files", hint="name one of them")
-        file = upkeep.read(here.workspace, here.index, entries[0], version)
-    render.raw(file)
+        render.raw(upkeep.read(here.workspace, here.index, entries[0], version))
+
+    Span([path]).each(write_out)
 
 
 @app.command()
@@ -160,140 +196,44 @@ def unlock(paths: SomePaths) -> None:
     """Make files writable for any program; the stored versions stay as they are."""
     from lazydata.workspace import upkeep
 
-    with Here() as here:
-        for entry in here.entries(paths):
+    def free(here: Here) -> None:
+        for entry in here.entries():
             done = upkeep.unlock(here.workspace, here.index, entry)
-            print(f"{entry.path} {'may be written now' if done else 'was writable already'}")
+            what = "may be written now" if done else "was writable already"
+            print(f"{here.shown(entry.name)} {what}")
+
+    span = Span(paths)
+    span.each(free)
+    span.end()
 
 
-@app.command("add-remote")
-def add_remote(
-    url: Annotated[
-        str,
-        typer.Argument(metavar="URL", help="s3://bucket/prefix, ssh://user@host/path, or a path."),
-    ],
-    name: Annotated[Optional[str], typer.Option(help="Default: origin.")] = None,  # noqa: UP045
-    endpoint: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="URL of an S3-compatible server."),
-    ] = None,
-    region: Annotated[Optional[str], typer.Option(help="Of the S3 bucket.")] = None,  # noqa: UP045
-    profile: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Of your AWS settings; kept in your own file."),
-    ] = None,
-    check: Annotated[bool, typer.Option("--check/--no-check", help="Try it first.")] = True,
-) -> None:
-    """Add a place where objects are shared to lazydata.yml."""
-    from lazydata.workspace import remotes
-
-    may_ask()
-    with Here() as here:
-        spec = remotes.add_remote(
-            here.workspace,
-            here.index,
-            url,
-            name=name,
-            endpoint=endpoint,
-            region=region,
-            profile=profile,
-            check=check,
-            cwd=here.cwd,
-        )
-        print(f"{spec.name} is {spec.url}; commit lazydata.yml, then `lazydata push`.")
-
-
-@app.command("remove-remote")
-def remove_remote(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Take a remote out of lazydata.yml; what it holds stays there."""
-    from lazydata.workspace import remotes
-
-    with Here() as here:
-        remotes.remove_remote(here.workspace, here.index, name)
-        print(f"{name} is no longer a remote; what it holds is still there.")
+# In this order they are listed by --help.
+app.registered_commands += sharing.commands.registered_commands
 
 
 @app.command()
-def remotes(json: Json = False) -> None:
-    """List the remotes."""
-    with Here() as here:
-        render.remotes(list(here.view.remotes.values()), json=json)
-
-
-@app.command()
-def push(
-    paths: Paths = None,
-    remote: RemoteName = None,
-    jobs: Jobs = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Ask for every object, whatever was pushed before.")
-    ] = False,
-    dry_run: DryRun = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Send every listed version that the remote lacks."""
-    from lazydata.workspace import pushing
-
-    may_ask(quiet=quiet)
-    with Here() as here:
-        entries = here.entries(paths)
-        done = pushing.push(
-            here.workspace,
-            here.index,
-            entries,
-            remote=remote,
-            check=check,
-            jobs=jobs,
-            dry_run=dry_run,
-        )
-    render.pushed(done, json=json, dry_run=dry_run, quiet=quiet)
-    incomplete(done.left, "not pushed")
-
-
-@app.command()
-def pull(
-    paths: Paths = None,
-    remote: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--remote", metavar="NAME", help="Ask only this remote."),
-    ] = None,
-    jobs: Jobs = None,
-    dry_run: DryRun = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Bring files to their latest version: those named, those a script uses, or those had before.
-
-    PATH may be a file, a directory, or a script. Without one, the files that this
-    clone had before are brought to their latest version. Files that were edited
-    here are left alone.
-    """
-    from lazydata.workspace import pulling
-    from lazydata.workspace.scripts import wanted
-
-    may_ask(quiet=quiet)
-    with Here() as here:
-        entries = wanted(here.workspace, here.view, paths or [], here.cwd)
-        done = pulling.pull(
-            here.workspace, here.index, entries, remote=remote, jobs=jobs, dry_run=dry_run
-        )
-    render.pulled(done, len(entries), json=json, dry_run=dry_run, quiet=quiet)
-    incomplete(done.left, "not pulled")
-
-
-@app.command()
-def verify(json: Json = False) -> None:
+def verify(recursive: Recursive = False, json: Json = False) -> None:
     """Hash every stored object again, and look for every listed version."""
     from lazydata.workspace import upkeep
 
-    with Here() as here:
-        count, damage = upkeep.verify(here.workspace, here.index)
-    render.verified(count, damage, json=json)
+    checked: upkeep.Checked | None = None
+    found: dict[tuple[str, str], upkeep.Damage] = {}
+
+    def look(here: Here) -> None:
+        nonlocal checked
+        checked = checked or upkeep.check_store(here.workspace.store, here.index)
+        for row in upkeep.verify(here.workspace, here.index, checked):
+            known = found.get((row.digest, row.problem), row._replace(paths=()))
+            paths = [span.label(here, path) for path in row.paths]
+            found[row.digest, row.problem] = row._replace(paths=(*known.paths, *paths))
+
+    span = Span(None, recursive=recursive)
+    span.each(look)
+    damage = list(found.values())
+    render.verified(checked.objects if checked else 0, damage, json=json)
+    codes = {"corrupt": 13, "missing": 12, "unknown": 20}
     problems = {row.problem for row in damage}
-    for problem, code in (("corrupt", 13), ("missing", 12), ("unknown", 20)):
-        if problem in problems:
-            raise typer.Exit(code)
+    span.end(next((code for name, code in codes.items() if name in problems), 0))
 
 
 @config_app.command("get")

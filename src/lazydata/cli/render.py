@@ -15,20 +15,27 @@ from lazydata.manifest import Entry, RemoteSpec
 from lazydata.messages import printable
 
 
-def status(root: str, rows: Sequence[Any], *, json: bool) -> None:
-    """The state of each file; for people, only of those that are not as listed."""
+def status(root: str, rows: Sequence[tuple[str, Any]], *, json: bool, scope: str = "") -> None:
+    """The state of each file; for people, only of those that are not as listed.
+
+    Args:
+        root: what the paths of the rows are relative to.
+        rows: each with its path for people.
+        scope: the directory that all is about, where that is not the whole workspace.
+    """
     if json:
-        _json({"root": root, "files": [row._asdict() for row in rows]})
+        _json({"root": root, "files": [row._asdict() for _, row in rows]})
         return
-    for row in rows:
+    for shown, row in rows:
         if row.state != "ok":
-            _out(f"{row.state:<14}  {row.path}")
-    counts = Counter(row.state for row in rows)
+            _out(f"{row.state:<14}  {shown}")
+    counts = Counter(row.state for _, row in rows)
     parts = [f"{count} {state}" for state, count in counts.most_common()]
-    unpushed = sum(row.stored and not row.pushed for row in rows)
+    unpushed = sum(row.stored and not row.pushed for _, row in rows)
     if unpushed:
         parts.append(f"{unpushed} not pushed")
-    print(f"{_count(len(rows), 'file')}{': ' if parts else ''}{', '.join(parts)}")
+    files = f"{_count(len(rows), 'file')}{_within(scope)}"
+    _out(f"{files}{': ' if parts else ''}{', '.join(parts)}")
 
 
 def listing(root: str, entries: Sequence[Entry], *, json: bool, versions: bool) -> None:
@@ -67,40 +74,61 @@ def remotes(specs: Sequence[RemoteSpec], *, json: bool) -> None:
         print(f"{spec.name}  {spec.url}")
 
 
-def pushed(done: Any, *, json: bool, dry_run: bool = False, quiet: bool = False) -> None:
-    """What a push did, or would do."""
-    moved = f"{_count(done.objects, 'object')} ({size(done.size)}) to {done.remote}"
+def pushed(
+    rows: Sequence[Any], *, json: bool, dry_run: bool = False, quiet: bool = False, scope: str = ""
+) -> None:
+    """What the pushes of one or more workspaces did, or would do."""
+    remote = ", ".join(dict.fromkeys(row.remote for row in rows))
+    objects, total, already = (
+        sum(getattr(row, name) for row in rows) for name in ("objects", "size", "already")
+    )
+    left = [line for row in rows for line in row.left]
+    moved = f"{_count(objects, 'object')}{_within(scope)} ({size(total)}) to {remote}"
     if json:
-        _json({**done._asdict(), "dry_run": dry_run})
+        done = {"remote": remote, "objects": objects, "size": total, "already": already}
+        _json({**done, "left": left, "dry_run": dry_run})
     elif quiet:
         pass
+    elif not rows:
+        print("Nothing to push: no file is listed.")
     elif dry_run:
-        print(f"Would push {moved}; it has {_count(done.already, 'other')} already.")
-    elif done.objects:
-        print(f"Pushed {moved}.")
-    elif not done.left:
-        print(f"Nothing to push: {done.remote} has all {_count(done.already, 'object')}.")
+        _out(f"Would push {moved}; it has {_count(already, 'other')} already.")
+    elif objects:
+        _out(f"Pushed {moved}.")
+    elif not left:
+        has = _count(already, "object") + _within(scope)
+        _out(f"Nothing to push: {remote} has all {has}.")
 
 
 def pulled(
-    done: Any, asked: int, *, json: bool, dry_run: bool = False, quiet: bool = False
+    rows: Sequence[Any],
+    asked: int,
+    *,
+    json: bool,
+    dry_run: bool = False,
+    quiet: bool = False,
+    scope: str = "",
 ) -> None:
-    """What a pull did, or would do."""
+    """What the pulls of one or more workspaces did, or would do."""
+    paths = [path for row in rows for path in row.paths]
+    left = [line for row in rows for line in row.left]
+    objects, total = sum(row.objects for row in rows), sum(row.size for row in rows)
     if json:
-        _json({**done._asdict(), "dry_run": dry_run})
+        done = {"paths": paths, "objects": objects, "size": total, "left": left}
+        _json({**done, "dry_run": dry_run})
     elif quiet:
         pass
     elif dry_run:
-        for path in done.paths:
+        for path in paths:
             _out(f"would bring  {path}")
         print(
-            f"Would bring {_count(len(done.paths), 'file')}, and download for that "
-            f"{_count(done.objects, 'object')} ({size(done.size)})."
+            f"Would bring {_count(len(paths), 'file')}, and download for that "
+            f"{_count(objects, 'object')} ({size(total)})."
         )
-    elif done.paths:
-        print(f"Pulled {_count(len(done.paths), 'file')}.")
-    elif not done.left:
-        print(f"Nothing to pull: {_count(asked, 'file')} up to date.")
+    elif paths:
+        print(f"Pulled {_count(len(paths), 'file')}.")
+    elif not left:
+        _out(f"Nothing to pull: {_count(asked, 'file')}{_within(scope)} up to date.")
 
 
 def verified(count: int, damage: Sequence[Any], *, json: bool) -> None:
@@ -178,6 +206,10 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
             text = os.pathsep.join(value) if isinstance(value, list) else str(value)
             rows.append((prefix + key, text))
     return rows
+
+
+def _within(scope: str) -> str:
+    return f" in {scope}" if scope else ""
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lazydata.errors import ManifestInvalid
-from lazydata.manifest.model import NAME, Entry, Manifest, RemoteSpec, Version, View
+from lazydata.manifest.model import NAME, Entry, Manifest, RemoteSpec, Version, View, is_used
 
 if TYPE_CHECKING:
     from lazydata.manifest.edit import (
@@ -29,6 +29,7 @@ __all__ = [
     "View",
     "add_usage",
     "decode",
+    "is_used",
     "read",
     "record",
     "remove",

@@ -34,10 +34,17 @@ class Entry(NamedTuple):
         path: relative to the workspace, ``/``-separated, as the manifest has it
             (a directory ends in ``/``).
         versions: at least one.
+        portion: a path inside of the directory, where no more of it is meant.
     """
 
     path: str
     versions: tuple[Version, ...]
+    portion: str = ""
+
+    @property
+    def name(self) -> str:
+        """What is meant, relative to the workspace."""
+        return self.path + self.portion
 
     @property
     def latest(self) -> Version:
@@ -46,6 +53,11 @@ class Entry(NamedTuple):
     @property
     def kind(self) -> str:
         return "directory" if self.path.endswith("/") else "file"
+
+
+def is_used(entry: Entry, script: str) -> bool:
+    """Whether a script is recorded to use an entry, in any of its versions."""
+    return any(script in version.usage for version in entry.versions)
 
 
 # Not dataclasses: what those import takes longer than a first track() may.

@@ -235,7 +235,8 @@ def gather(listed: list[str], versions: list[Version]) -> dict[str, Entry]:
     """
     make, cls = tuple.__new__, Entry
     entries = {
-        path: make(cls, (path, (version,))) for path, version in zip(listed, versions, strict=True)
+        path: make(cls, (path, (version,), ""))
+        for path, version in zip(listed, versions, strict=True)
     }
     if len(entries) == len(listed):
         return entries

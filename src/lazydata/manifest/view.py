@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 
-from lazydata.manifest.model import Entry, Manifest, RemoteSpec
+from lazydata.manifest.model import Entry, Manifest, RemoteSpec, is_used
 
 
 class MemoryView:
@@ -45,6 +45,26 @@ class MemoryView:
     def files(self) -> dict[str, Entry]:
         """All entries by path."""
         return self.manifest.files
+
+    def below(self, directory: str) -> dict[str, Entry]:
+        """Entries below a directory, by path; sorted by path."""
+        # "0" is what follows "/", so what lies below the directory lies together.
+        begin = bisect_right(self._order, directory + "/")
+        end = bisect_left(self._order, directory + "0")
+        return {path: self.files[path] for path in self._order[begin:end]}
+
+    def called(self, name: str) -> dict[str, Entry]:
+        """Entries of that name, in whatever directory, by path."""
+        end = "/" + name
+        return {
+            path: entry
+            for path, entry in self.files.items()
+            if ("/" + path.rstrip("/")).endswith(end)
+        }
+
+    def used_by(self, script: str) -> dict[str, Entry]:
+        """Entries that a script is recorded to use, in any version, by path."""
+        return {path: entry for path, entry in self.files.items() if is_used(entry, script)}
 
     @property
     def remotes(self) -> dict[str, RemoteSpec]:

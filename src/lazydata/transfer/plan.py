@@ -41,9 +41,16 @@ class Job(NamedTuple):
 def parcels(objects: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     """Objects as they go up: large ones alone, small ones together, in the order given.
 
-    The same objects in the same order always make the same parcels. They are bounded by
-    their number too: a footer has a line for each object, however small that is.
+    What fills a pack of the store goes as that. The same objects in the same order always
+    make the same parcels. They are bounded by their number too: a footer has a line for
+    each object, however small that is.
     """
+    packs: dict[str, list[Outgoing]] = {}
+    for each in objects:
+        if each.pack is not None:
+            packs.setdefault(each.pack, []).append(each)
+    yield from packs.values()
+    objects = [each for each in objects if each.pack is None]
     small = [each for each in objects if each.size <= SMALL]
     if len(small) <= FEW:
         small = []

@@ -98,9 +98,12 @@ class Pushing:
 
     async def _send(self, parcel: list[Outgoing]) -> None:
         try:
-            if len(parcel) == 1:
-                placed = [await self._repository.upload(parcel[0], self._meter)]
+            if parcel[0].pack is not None:
+                placed = await self._repository.upload_stored_pack(parcel, self._meter)
                 failed: dict[Digest, LazydataError] = {}
+            elif len(parcel) == 1:
+                placed = [await self._repository.upload(parcel[0], self._meter)]
+                failed = {}
             else:
                 async with self._in_flight.hold(sum(each.size for each in parcel)):
                     placed, failed = await self._repository.upload_pack(

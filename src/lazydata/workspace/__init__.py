@@ -140,11 +140,6 @@ class Workspace:
             PathOutside: it leads out, by its name or through a symlink.
             UsageError: it is lazydata's own file.
         """
-        if path.endswith("/"):
-            raise UsageError(
-                f"{path} is a tracked directory, and this lazydata handles files only",
-                hint="upgrade lazydata",
-            )
         joined = os.path.normpath(os.path.join(self.root, path))
         name = _below(joined, self.root)
         if name == ".":
@@ -302,20 +297,28 @@ def absolute(path: str) -> str:
     return os.path.abspath(path)
 
 
-def init(directory: str) -> tuple[str, bool]:
+def init(directory: str, *, nested: bool = False) -> tuple[str, bool]:
     """Make a directory a workspace, unless one governs it already.
 
     Args:
         directory: made where it is missing.
+        nested: also where a workspace further up governs it now.
 
     Returns:
         The root, and whether it was made now.
+
+    Raises:
+        UsageError: the workspace further up lists files that the nested one would govern.
     """
     directory = os.path.abspath(directory)
     try:
-        return Workspace.above(os.path.join(directory, NAME)).root, False
+        root = Workspace.above(os.path.join(directory, NAME)).root
     except NotAWorkspace:
-        pass
+        root = ""
+    if root == directory or (root and not nested):
+        return root, False
+    if root:
+        _check_unlisted(Workspace(root), directory)
     try:
         fsutil.make_dirs(directory)
         path = os.path.join(directory, NAME)
@@ -323,6 +326,19 @@ def init(directory: str) -> tuple[str, bool]:
     except OSError as error:
         raise from_os_error(error, "write", os.path.join(directory, NAME)) from error
     return directory, True
+
+
+def _check_unlisted(outer: Workspace, directory: str) -> None:
+    from lazydata.workspace.names import find
+
+    name = os.path.relpath(directory, outer.root).replace(os.sep, "/")
+    with outer.index() as index:
+        listed = find(outer.view(index), name)
+    if listed:
+        raise UsageError(
+            f"{outer.file} lists {listed[0].path}, which {directory} would govern",
+            hint="`lazydata untrack` them there first, and track them again afterwards",
+        )
 
 
 def _fingerprint(data: bytes, seed: int) -> bytes:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
+from lazydata import fsutil
 from lazydata.digest import Digest
 from lazydata.errors import NotTracked, PathOutside, UsageError
-from lazydata.manifest import Entry
+from lazydata.manifest import NAME, Entry
 from lazydata.messages import say
 from lazydata.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lazydata.workspace import View
+    from lazydata.workspace.nested import Part
 
 
 def name_of(workspace: Workspace, argument: str, cwd: str) -> str:
@@ -36,13 +37,25 @@ def name_of(workspace: Workspace, argument: str, cwd: str) -> str:
 
 
 def find(view: View, name: str) -> list[Entry]:
-    """Entries that a name means: that very path, or all below it."""
+    """Entries that a name means: that very path, all below it, or what it is inside of."""
     if not name:
         return list(view.files.values())
     exact = view.entry(name) or view.entry(name + "/")
     if exact is not None:
         return [exact]
-    return [entry for path, entry in view.files.items() if path.startswith(name + "/")]
+    found = list(view.below(name).values())
+    above = None if found else enclosing(view, name)
+    return [above._replace(portion=name[len(above.path) :])] if above else found
+
+
+def enclosing(view: View, name: str) -> Entry | None:
+    """The tracked directory that a path lies in, if it lies in one."""
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        entry = view.entry(name + "/")
+        if entry is not None:
+            return entry
+    return None
 
 
 def find_bare(view: View, argument: str) -> list[Entry]:
@@ -53,7 +66,7 @@ def find_bare(view: View, argument: str) -> list[Entry]:
     """
     if not argument or "/" in argument or os.sep in argument:
         return []
-    fits = [e for path, e in view.files.items() if path.rstrip("/").rpartition("/")[2] == argument]
+    fits = list(view.called(argument).values())
     if len(fits) > 1:
         raise UsageError(
             f"{argument} could be {', '.join(e.path for e in fits[:5])}",
@@ -64,36 +77,37 @@ def find_bare(view: View, argument: str) -> list[Entry]:
     return fits
 
 
-def resolve(workspace: Workspace, view: View, arguments: Iterable[str], cwd: str) -> list[Entry]:
-    """The entries that arguments name, each once; all of them where there is no argument.
+def resolve(workspace: Workspace, view: View, part: Part, cwd: str) -> list[Entry]:
+    """The entries that a command means in one workspace, each once.
 
     Args:
-        workspace: of the working directory.
+        workspace: that the part is about.
         view: of its manifest.
-        arguments: paths or prefixes of paths, relative to ``cwd``, or bare file names.
+        part: its paths may also be bare file names.
         cwd: the working directory, absolute.
 
     Raises:
-        NotTracked: one that names nothing.
-        UsageError: one that leads outside, or could mean several.
+        NotTracked: a path that names nothing.
+        UsageError: one that could mean several.
     """
-    arguments = list(arguments)
-    if not arguments:
-        return list(view.files.values())
     found: dict[str, Entry] = {}
-    for argument in arguments:
+    for argument in part.paths:
         name = name_of(workspace, argument, cwd)
         entries = find(view, name) or find_bare(view, argument)
         if not entries and name:
-            raise not_tracked(argument)
-        found.update((entry.path, entry) for entry in entries)
+            raise not_tracked(workspace, argument, cwd)
+        found.update((entry.name, entry) for entry in entries)
+    for area in part.areas:
+        found.update((e.name, e) for e in find(view, name_of(workspace, area, cwd)))
     return list(found.values())
 
 
-def not_tracked(argument: str) -> NotTracked:
+def not_tracked(workspace: Workspace, argument: str, cwd: str) -> NotTracked:
     """The error for an argument that names no entry."""
+    inside = fsutil.is_inside(cwd, workspace.root)
+    file = NAME if inside else os.path.relpath(workspace.file, cwd)
     return NotTracked(
-        f"lazydata.yml lists nothing at {argument}",
+        f"{file} lists nothing at {argument}",
         path=argument,
         hint="`lazydata ls` shows what it lists",
     )

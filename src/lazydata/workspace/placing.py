@@ -37,7 +37,14 @@ def refuse_if_open(real: str, name: str) -> None:
 
 
 def put_in_place(
-    workspace: Workspace, index: Index, temp: str, real: str, expected: Hashed | None, name: str
+    workspace: Workspace,
+    index: Index,
+    temp: str,
+    real: str,
+    expected: Hashed | None,
+    name: str,
+    *,
+    durable: bool = True,
 ) -> None:
     """Move a finished temp file to a path of the workspace, losing nothing that is there.
 
@@ -54,7 +61,7 @@ def put_in_place(
     arriving = stamp_of(temp)  # an object's own inode, perhaps: links and renames move its ctime
     if status is None or expected is None:
         # Unlike a rename, never over a file that came meanwhile.
-        if not fsutil.add_name(temp, real):
+        if not fsutil.add_name(temp, real, durable=durable):
             raise FileBusy(f"{name} was made just now", hint="run it again")
         index.restamp(arriving, stamp_of(real))
         return
@@ -69,7 +76,7 @@ def put_in_place(
         os.replace(real, aside)  # no hardlinks here: a moment without the file
         linked = False
     try:
-        fsutil.replace(temp, real)
+        fsutil.replace(temp, real, durable=durable)
     except BaseException:
         if linked:
             fsutil.remove(aside)
@@ -82,6 +89,28 @@ def put_in_place(
         os.replace(aside, real)
         refuse_if_open(real, name)
         raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
+    _let_go(workspace, index, aside, expected, name)
+
+
+def take_away(workspace: Workspace, index: Index, real: str, expected: Hashed, name: str) -> None:
+    """Remove a file of the workspace, losing nothing; the caller flushes its directory.
+
+    Raises:
+        FileBusy: a program holds the file open for writing.
+        FileChanged: it was written to in the last moment; those bytes are stored.
+    """
+    refuse_if_open(real, name)
+    aside = fsutil.temp_name(os.path.dirname(real))
+    os.replace(real, aside)
+    if has_writer(aside):
+        os.replace(aside, real)
+        refuse_if_open(real, name)
+        raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
+    _let_go(workspace, index, aside, expected, name)
+
+
+def _let_go(workspace: Workspace, index: Index, aside: str, expected: Hashed, name: str) -> None:
+    """Remove what was set aside, once it is sure that the store has its bytes."""
     try:
         left = _written(aside, expected, index)
         if left is not None:

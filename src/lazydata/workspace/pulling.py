@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from lazydata import config, transfer
 from lazydata.claimed import IndexedMemory
+from lazydata.digest import Digest
 from lazydata.errors import (
     FileBusy,
     FileChanged,
@@ -29,11 +30,11 @@ from lazydata.progress import shown
 from lazydata.reconcile import REPLACES, Action, reconcile
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import look
+from lazydata.workspace.pulling_directories import PULLS, pull_directory
 from lazydata.workspace.remotes import named, open_repository, remember_pushed
 from lazydata.workspace.restoring import restore_missing
 from lazydata.workspace.settle import Settling
 
-_PULLS = frozenset({*REPLACES, Action.NOTHING, Action.SETTLE})
 _NAMED_AT_MOST = 20  # files that get a line each
 
 
@@ -61,6 +62,7 @@ def pull(
     remote: str | None = None,
     jobs: int | None = None,
     dry_run: bool = False,
+    had_only: bool = False,
 ) -> Pulled:
     """Bring entries' files to their latest version, recording and overwriting nothing.
 
@@ -69,12 +71,52 @@ def pull(
         remote: name of the only one to ask; by default all are, in their order.
         jobs: how many transfers at once; by default what fits the remote.
         dry_run: change nothing, and say what would be done.
+        had_only: of directories, bring only the parts that were here before.
 
     Raises:
         UsageError: there is no such remote.
         RemoteUnavailable, RemoteDenied: nothing could be had, for one cause.
     """
     remotes = [named(workspace, index, remote)] if remote else None
+    entries = list(entries)
+    directories = [entry for entry in entries if entry.kind == "directory"]
+    files = [entry for entry in entries if entry.kind == "file"]
+    done = _pull_files(workspace, index, files, remotes, jobs, dry_run=dry_run)
+    for entry in directories:
+        try:
+            one = pull_directory(
+                workspace,
+                index,
+                entry,
+                remotes=remotes,
+                jobs=jobs,
+                dry_run=dry_run,
+                had_only=had_only,
+            )
+        except LazydataError as error:
+            if len(entries) == 1 or isinstance(error, (RemoteUnavailable, RemoteDenied)):
+                raise
+            done.left.append(line(entry.name, error))
+            continue
+        changed = [entry.name] if one.changed else []
+        done = Pulled(
+            done.paths + changed,
+            done.objects + one.objects,
+            done.size + one.size,
+            done.left + one.left,
+        )
+    return done
+
+
+def _pull_files(
+    workspace: Workspace,
+    index: Index,
+    entries: Sequence[Entry],
+    remotes: Sequence[RemoteSpec] | None,
+    jobs: int | None,
+    *,
+    dry_run: bool,
+) -> Pulled:
     todo, left = _look_at_all(workspace, index, entries)
     lacking_now = set(workspace.store.lacking({e.latest.digest for e, _, _ in todo}))
     lacking = {e.path: e.latest for e, _, _ in todo if e.latest.digest in lacking_now}
@@ -96,13 +138,13 @@ def pull(
         was_fetched = entry.path in lacking
         try:
             place = workspace.place(entry.path)
-            settled = Settling(workspace, place, index, only=_PULLS, was_fetched=was_fetched).run()
+            settled = Settling(workspace, place, index, only=PULLS, was_fetched=was_fetched).run()
         except LazydataError as error:
             left[entry.path] = line(entry.path, error)
             continue
         if settled.action in REPLACES:
             done.append(entry.path)
-        elif settled.action not in _PULLS:
+        elif settled.action not in PULLS:
             left[entry.path] = _left_alone(entry.path)
     fetched = {v.digest: v.size or 0 for path, v in lacking.items() if path not in failed}
     return Pulled(done, len(fetched), sum(fetched.values()), list(left.values()))
@@ -112,7 +154,8 @@ def _look_at_all(
     workspace: Workspace, index: Index, entries: Iterable[Entry]
 ) -> tuple[list[tuple[Entry, str, str]], dict[str, str]]:
     """Entries that something is to be done for, what, and where; and those left alone."""
-    baselines = workspace.baseline.all()
+    entries = list(entries)
+    baselines = workspace.baseline.some(entry.path for entry in entries)
     todo: list[tuple[Entry, str, str]] = []
     left: dict[str, str] = {}
     for entry in entries:
@@ -125,7 +168,7 @@ def _look_at_all(
             continue
         file = found.digest if found else None
         action = reconcile(file, baselines.get(entry.path), versions, entry.latest.digest)
-        if action not in _PULLS:
+        if action not in PULLS:
             left[entry.path] = _left_alone(entry.path)
         elif action != Action.NOTHING:
             todo.append((entry, action, real))
@@ -166,6 +209,44 @@ def download(workspace: Workspace, index: Index, wanted: Mapping[str, Version]) 
         raise failure
 
 
+def bring(
+    workspace: Workspace,
+    remotes: Sequence[RemoteSpec],
+    digests: Sequence[Digest],
+    doing: str,
+    jobs: int | None = None,
+) -> dict[Digest, LazydataError]:
+    """Bring objects into the store, from whichever remote has them.
+
+    Args:
+        doing: what is downloaded, for the display.
+
+    Returns:
+        Why some did not come.
+
+    Raises:
+        RemoteUnavailable, RemoteDenied: nothing could be had, for one cause.
+    """
+    memory = IndexedMemory(config.index_dir())
+    store = workspace.store
+    try:
+        workspace.baseline.prepare()
+        store.register(workspace.baseline.id, workspace.root)
+    except OSError as error:
+        raise from_os_error(error, "write", workspace.baseline.directory) from error
+    with shown(f"downloading {doing}") as meter:
+        done = transfer.pull(
+            [partial(open_repository, spec, memory, jobs) for spec in remotes],
+            digests,
+            store,
+            meter=meter,
+            jobs=jobs,
+        )
+    for url in {*done.fetched.values()}:
+        remember_pushed(workspace, url, [d for d, by in done.fetched.items() if by == url])
+    return done.failed
+
+
 def _fetch(
     workspace: Workspace,
     index: Index,
@@ -176,32 +257,17 @@ def _fetch(
     """Download; the errors of what did not come, by path."""
     if remotes is None:
         remotes = list(workspace.view(index).remotes.values())
-    memory = IndexedMemory(config.index_dir())
-    store = workspace.store
     if len(wanted) > _NAMED_AT_MOST:
         say(f"Downloading {len(wanted):,} stored files ...")
     else:
         for path in wanted:
             say(f"Downloading stored file {path} ...")
-    try:
-        workspace.baseline.prepare()
-        store.register(workspace.baseline.id, workspace.root)
-    except OSError as error:
-        raise from_os_error(error, "write", workspace.baseline.directory) from error
     doing = next(iter(wanted)) if len(wanted) == 1 else f"{len(wanted):,} files"
-    with shown(f"downloading {doing}") as meter:
-        done = transfer.pull(
-            [partial(open_repository, spec, memory, jobs) for spec in remotes],
-            [version.digest for version in wanted.values()],
-            store,
-            meter=meter,
-            jobs=jobs,
-        )
-    for url in {*done.fetched.values()}:
-        remember_pushed(workspace, url, [d for d, by in done.fetched.items() if by == url])
+    digests = [version.digest for version in wanted.values()]
+    done = bring(workspace, remotes, digests, doing, jobs)
     failed: dict[str, LazydataError] = {}
     for path, version in wanted.items():
-        why = done.failed.get(version.digest)
+        why = done.get(version.digest)
         if why is None or (version.source_url and _from_source(workspace, path, version)):
             continue
         if isinstance(why, RemoteObjectMissing):

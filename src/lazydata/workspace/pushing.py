@@ -16,8 +16,13 @@ from lazydata.index import Index
 from lazydata.manifest import Entry
 from lazydata.messages import warn
 from lazydata.outgoing import Outgoing
+from lazydata.packs import SMALL
 from lazydata.progress import Meter, shown
+from lazydata.store import Store
+from lazydata.transfer.plan import FEW
+from lazydata.trees import Trees
 from lazydata.workspace import Workspace
+from lazydata.workspace.inside import objects_of
 from lazydata.workspace.look import look
 from lazydata.workspace.remotes import ask, named, on_remotes, open_repository, remember_pushed
 
@@ -68,10 +73,12 @@ def push(
     wanted: dict[Digest, str] = {}
     sizes: dict[Digest, int | None] = {}
     latest: dict[Digest, Entry] = {}
+    trees = Trees(workspace.store, index)
     for entry in entries:
         for version in entry.versions:
-            wanted.setdefault(version.digest, entry.path)
-            sizes.setdefault(version.digest, version.size)
+            for digest, size, path in objects_of(trees, entry, version):
+                wanted.setdefault(digest, path)
+                sizes.setdefault(digest, size)
         latest[entry.latest.digest] = entry
 
     def find(digests: Collection[Digest]) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
@@ -92,7 +99,7 @@ def push(
         memory.forget(spec.url, memory.names(spec.url))  # index files are read again as well
     with shown(f"pushing to {spec.name}") as meter:
         done = send(wanted, meter)
-        known = workspace.baseline.pushed([spec.url])
+        known = workspace.baseline.pushed([spec.url], wanted)
         confirmed = {*done.confirmed, *(() if check else known)}
         # What was there before this push is asked for once: somebody may have removed it.
         unsure = {d: sizes[d] for d in wanted if d not in confirmed and d not in done.failed}
@@ -121,7 +128,11 @@ def _outgoing(
         for digest in store.lacking(digests):
             if digest in latest:
                 _store_again(workspace, index, latest[digest])
+        packed = _in_packs(store, digests)
         for digest in digests:
+            if digest in packed:
+                found.append(packed[digest])
+                continue
             try:
                 file = store.check(digest, index)
                 found.append(Outgoing(digest, os.path.getsize(file), Path(file)))
@@ -130,6 +141,32 @@ def _outgoing(
             except OSError as error:
                 raise from_os_error(error, "read", store.path_of(digest)) from error
     return found, failed
+
+
+def _in_packs(store: Store, digests: Collection[Digest]) -> dict[Digest, Outgoing]:
+    """Objects that lie in packs of the store, to be read from there.
+
+    A pack is named where all that is in it is asked for: it may go as it is. Who gets it
+    must not get what another project put into it.
+    """
+    alone = [digest for digest in digests if not os.path.exists(store.path_of(digest))]
+    located = store.packs.locate(alone) if len(alone) > FEW else {}
+    asked = set(digests)
+    found: dict[Digest, Outgoing] = {}
+    for name in {name for name, _ in located.values()}:
+        try:
+            objects = store.packs.objects(name)
+        except (ObjectCorrupt, OSError):
+            continue  # told when its objects are looked for
+        path = Path(store.packs.path_of(name))
+        if all(each.digest in asked for each in objects):
+            for each in objects:
+                found[each.digest] = Outgoing(each.digest, each.size, path, each, name)
+    for digest, (name, each) in located.items():
+        if digest not in found and each.size <= SMALL:
+            path = Path(store.packs.path_of(name))
+            found[digest] = Outgoing(digest, each.size, path, each)
+    return found
 
 
 def _left(
@@ -153,6 +190,8 @@ def _left(
 
 def _store_again(workspace: Workspace, index: Index, entry: Entry) -> None:
     """A file that is right, and that the store has lost, is the object."""
+    if entry.kind == "directory":
+        return
     try:
         real = workspace.place(entry.path).real
         found = look(real, index, [entry.latest.digest])

@@ -6,40 +6,76 @@ import ast
 import json
 import os
 
+from lazydata.errors import NotAWorkspace
 from lazydata.manifest import Entry
 from lazydata.messages import say, warn
 from lazydata.workspace import Workspace
-from lazydata.workspace.names import find, find_bare, name_of, not_tracked
+from lazydata.workspace.names import find, find_bare, name_of, not_tracked, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lazydata.workspace import View
+    from lazydata.workspace.nested import Part
 
 
 def used_by(workspace: Workspace, view: View, script: str, cwd: str) -> list[Entry]:
-    """Entries that a script uses, whether it ran here or not.
+    """Entries of one workspace that a script uses, whether it ran here or not.
 
     Args:
-        script: relative to the workspace.
+        script: relative to the workspace; it may lie outside.
         cwd: a literal relative path may mean this directory, the script's, or the root's.
     """
-    files = view.files
-    found = {
-        path: entry
-        for path, entry in files.items()
-        if any(script in version.usage for version in entry.versions)
-    }
-    path = os.path.join(workspace.root, script)
+    found = dict(view.used_by(script))
+    path = os.path.normpath(os.path.join(workspace.root, script))
+    own = _root_of(path) == workspace.root
+    may_be_elsewhere = False
     for literal in _tracked_literals(path):
-        bases = (cwd, os.path.dirname(path), workspace.root)
-        names = [os.path.relpath(os.path.join(b, literal), workspace.root) for b in bases]
-        meant = [files[n] for n in (name.replace(os.sep, "/") for name in names) if n in files]
-        found.update((entry.path, entry) for entry in meant)
-        if not meant:
+        roots = {each: _root_of(each) for each in _meant(literal, path, cwd)}
+        names = [name_of(workspace, p, cwd) for p, root in roots.items() if root == workspace.root]
+        listed = [e for name in names for e in find(view, name) if e.name.rstrip("/") == name]
+        found.update((entry.name, entry) for entry in listed)
+        governed_elsewhere = not {None, workspace.root}.issuperset(roots.values())
+        may_be_elsewhere = may_be_elsewhere or governed_elsewhere
+        if own and not listed and not governed_elsewhere:
             warn(f"{script} tracks {literal}, which lazydata.yml does not list")
-    if not found and os.path.isfile(path):
+    if own and not found and not may_be_elsewhere and os.path.isfile(path):
         say(f"{script} tracks nothing that lazydata.yml lists")
     return list(found.values())
+
+
+def elsewhere(script: str, cwd: str) -> list[str]:
+    """Roots of the workspaces, beside its own, that may list what a script uses.
+
+    Those above its own may have recorded it, and it may track what others govern.
+
+    Args:
+        script: absolute.
+        cwd: as for ``used_by``.
+    """
+    own = root = _root_of(script)
+    found: dict[str, None] = {}
+    while root is not None and (parent := os.path.dirname(root)) != root:
+        root = _root_of(parent)
+        if root is not None:
+            found[root] = None
+    for literal in _tracked_literals(script):
+        roots = (_root_of(each) for each in _meant(literal, script, cwd))
+        found.update((root, None) for root in roots if root is not None and root != own)
+    return list(found)
+
+
+def _meant(literal: str, script: str, cwd: str) -> list[str]:
+    """Absolute paths that a literal in a script may mean."""
+    root = _root_of(script) or cwd
+    bases = (cwd, os.path.dirname(script), root)
+    return list(dict.fromkeys(os.path.normpath(os.path.join(base, literal)) for base in bases))
+
+
+def _root_of(path: str) -> str | None:
+    try:
+        return Workspace.above(path).root
+    except NotAWorkspace:
+        return None
 
 
 def _tracked_literals(path: str) -> list[str]:
@@ -86,28 +122,35 @@ def _sources(path: str) -> list[str]:
     ]
 
 
-def wanted(workspace: Workspace, view: View, arguments: list[str], cwd: str) -> list[Entry]:
-    """The entries that the arguments of ``pull`` mean.
+def wanted(workspace: Workspace, view: View, part: Part, cwd: str) -> list[Entry]:
+    """The entries that ``pull`` means in one workspace.
 
     Args:
-        arguments: entries, directories, scripts or bare names; none means all that
-            this clone had before.
+        part: its paths may be entries, directories, scripts or bare names.
 
     Raises:
-        NotTracked: one that names nothing.
+        NotTracked: a path that names nothing.
     """
-    files = view.files
-    if not arguments:
-        had = [files[path] for path in workspace.baseline.all() if path in files]
-        if not had and files:
-            say("This clone has had no files yet; `lazydata pull .` gets all of them")
-        return had
     found: dict[str, Entry] = {}
-    for argument in arguments:
+    for argument in part.paths:
         name = name_of(workspace, argument, cwd)
         entries = find(view, name) or used_by(workspace, view, name, cwd)
         entries = entries or find_bare(view, argument)
         if not entries and name and not os.path.isfile(os.path.join(workspace.root, name)):
-            raise not_tracked(argument)
-        found.update((entry.path, entry) for entry in entries)
+            raise not_tracked(workspace, argument, cwd)
+        found.update((entry.name, entry) for entry in entries)
+    for script in part.scripts:
+        name = os.path.relpath(script, workspace.root).replace(os.sep, "/")
+        found.update((entry.name, entry) for entry in used_by(workspace, view, name, cwd))
+    found.update((e.name, e) for e in resolve(workspace, view, part._replace(paths=[]), cwd))
     return list(found.values())
+
+
+def had(workspace: Workspace, view: View, part: Part, cwd: str) -> list[Entry]:
+    """Those entries of a part that this clone had before."""
+    listed = resolve(workspace, view, part, cwd)
+    known = workspace.baseline.some(entry.path for entry in listed)
+    if listed and not known:
+        area = os.path.relpath(part.areas[0], cwd)
+        say(f"This clone has had no files yet; `lazydata pull {area}` gets all of them")
+    return [entry for entry in listed if entry.path in known]

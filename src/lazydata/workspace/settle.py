@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from lazydata import fsutil, manifest
+from lazydata.adopting import MovedError
 from lazydata.digest import Digest, Hashed
 from lazydata.errors import (
     FileBusy,
@@ -21,16 +22,14 @@ from lazydata.manifest import Entry, Version, paths
 from lazydata.messages import say, warn
 from lazydata.reconcile import RECORDS, REPLACES, Action, reconcile
 from lazydata.stamp import Stamp, stamp_from, stamp_of
-from lazydata.store import MovedError
 from lazydata.workspace import Place, Workspace
 from lazydata.workspace.look import look, remember, stat
+from lazydata.workspace.names import enclosing
 from lazydata.workspace.placing import put_in_place, refuse_if_open, sound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeVar
-
-    T = TypeVar("T")
+    pass
 
 NEW = "new"
 ON_CHANGE = ("version", "warn", "error")
@@ -68,6 +67,69 @@ class Settled:
         return cls(action, found.digest, None if found.racy else found.stamp)
 
 
+def _chosen(on_change: str | None) -> str | None:
+    """What the caller, or else the environment, says of changes."""
+    chosen = on_change or os.environ.get("LAZYDATA_ON_CHANGE") or None
+    if chosen not in (None, *ON_CHANGE):
+        raise UsageError(f"on_change is {chosen!r}", hint=f"one of {', '.join(ON_CHANGE)}")
+    return chosen
+
+
+def policy_of(workspace: Workspace, index: Index, on_change: str | None) -> str:
+    """What is to become of changes: ``version``, ``warn`` or ``error``."""
+    return _chosen(on_change) or workspace.view(index).on_change or "version"
+
+
+def settle(
+    workspace: Workspace,
+    path: str,
+    index: Index,
+    *,
+    script: str | None = None,
+    output: bool = False,
+    link: bool = True,
+    on_change: str | None = None,
+) -> tuple[Settled, str]:
+    """Settle whatever a path is: a file, a directory, or a file in a tracked directory.
+
+    Args:
+        path: absolute.
+        script, output, link, on_change: see ``Settling``.
+
+    Returns:
+        How it was left, and where it really lies.
+    """
+    place = workspace.place(path.rstrip("/") if len(path) > 1 else path)
+    view, name = workspace.view(index), place.name
+    if view.entry(name) is None:
+        above = None if view.entry(name + "/") is not None else enclosing(view, name)
+        if above is not None:
+            from lazydata.workspace.portions import settle_portion
+
+            settled = settle_portion(
+                workspace, place, index, above, script=script, on_change=on_change
+            )
+            return settled, place.real
+        is_directory = path.endswith("/") or os.path.isdir(place.real)
+        if is_directory or view.entry(name + "/") is not None:
+            from lazydata.workspace.settle_directory import SettlingDirectory
+
+            of_directory = SettlingDirectory(
+                workspace,
+                place,
+                index,
+                script=script,
+                output=output,
+                link=link,
+                on_change=on_change,
+            )
+            return of_directory.run(), place.real
+    settling = Settling(
+        workspace, place, index, script=script, output=output, link=link, on_change=on_change
+    )
+    return settling.run(), place.real
+
+
 class Settling:
     """The work on one path.
 
@@ -99,11 +161,7 @@ class Settling:
         self._workspace, self._place, self._index = workspace, place, index
         self._script, self._output, self._link, self._only = script, output, link, only
         self._was_fetched = was_fetched
-        self._on_change = on_change or os.environ.get("LAZYDATA_ON_CHANGE") or None
-        if self._on_change not in (None, *ON_CHANGE):
-            raise UsageError(
-                f"on_change is {self._on_change!r}", hint=f"one of {', '.join(ON_CHANGE)}"
-            )
+        self._on_change = _chosen(on_change)
         self._temp: tuple[str, bytes, Digest] | None = None
 
     def run(self) -> Settled:
@@ -149,11 +207,6 @@ class Settling:
         name, real = self._place.name, self._place.real
         entry = self._workspace.view(self._index).entry(name)
         versions = [v.digest for v in entry.versions] if entry else []
-        if entry is None and os.path.isdir(real):
-            raise UsageError(
-                f"{name} is a directory, and lazydata tracks files",
-                hint=f"name the files in it: lazydata track {name}/*",
-            )
         status = stat(real)
         # Under the lock the stamp must do: what it may hide is found, and kept, next time.
         if before is not None and status is not None and stamp_from(status) == before.stamp:
@@ -189,15 +242,6 @@ class Settling:
         wrong = paths.problem(self._place.name)
         if wrong is not None:
             raise UsageError(wrong[0], hint=wrong[1])
-        parent = self._place.name
-        while "/" in parent:
-            parent = parent.rpartition("/")[0]
-            if self._workspace.view(self._index).entry(parent + "/") is not None:
-                raise UsageError(
-                    f"{self._place.name} is inside the tracked directory {parent}/, and this "
-                    "lazydata handles files only",
-                    hint="upgrade lazydata",
-                )
 
     def _lacks_usage(self, entry: Entry | None) -> bool:
         if self._script is None or entry is None or self._script in entry.latest.usage:
@@ -205,7 +249,7 @@ class Settling:
         return self._policy() == "version"
 
     def _policy(self) -> str:
-        return self._on_change or self._workspace.view(self._index).on_change or "version"
+        return policy_of(self._workspace, self._index, self._on_change)
 
     def _refused(self, action: str, found: Hashed | None, entry: Entry | None) -> Settled | None:
         policy = self._policy()

@@ -45,19 +45,23 @@ def status(workspace: Workspace, entries: Iterable[Entry], index: Index) -> list
     """Look at each entry; unchanged files are told by their stamp alone.
     One that can't be looked at is ``modified``, with a warning.
     """
-    baselines = workspace.baseline.all()
-    pushed = workspace.baseline.pushed(
-        [spec.url for spec in workspace.view(index).remotes.values()]
-    )
     entries = list(entries)
+    baselines = workspace.baseline.some(entry.path for entry in entries)
+    pushed = workspace.baseline.pushed(
+        [spec.url for spec in workspace.view(index).remotes.values()],
+        [entry.latest.digest for entry in entries],
+    )
     lacking = set(workspace.store.lacking(entry.latest.digest for entry in entries))
     rows = []
     for entry in entries:
         latest = entry.latest
+        if entry.portion:
+            rows.append(_of_portion(workspace, entry, index, latest.digest in pushed))
+            continue
         rows.append(
             FileStatus(
                 entry.path,
-                _state(workspace, entry, baselines.get(entry.path), index),
+                _state_of(workspace, entry, baselines.get(entry.path), index),
                 entry.kind,
                 latest.digest,
                 latest.size,
@@ -66,6 +70,29 @@ def status(workspace: Workspace, entries: Iterable[Entry], index: Index) -> list
             )
         )
     return rows
+
+
+def _of_portion(workspace: Workspace, entry: Entry, index: Index, pushed: bool) -> FileStatus:
+    from lazydata.tree import DIR
+    from lazydata.workspace.inside_upkeep import state_of_portion
+
+    state, node = state_of_portion(workspace, index, entry)
+    kind = "directory" if node.kind == DIR else "file"
+    stored = not node.digest or workspace.store.has(node.digest)
+    return FileStatus(entry.name, state, kind, node.digest, node.size, stored, pushed)
+
+
+def _state_of(workspace: Workspace, entry: Entry, baseline: Digest | None, index: Index) -> str:
+    if entry.kind == "file":
+        return _state(workspace, entry, baseline, index)
+    from lazydata.workspace.settle_directory import SettlingDirectory
+
+    try:
+        place = workspace.place(entry.path.rstrip("/"))
+        return SettlingDirectory(workspace, place, index).state(entry)
+    except (FileBusy, FileChanged, FileDenied, UsageError) as error:
+        warn(str(error))
+        return "modified"
 
 
 def _state(workspace: Workspace, entry: Entry, baseline: Digest | None, index: Index) -> str:

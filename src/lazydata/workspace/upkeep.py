@@ -8,14 +8,24 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from lazydata import fsutil, links, manifest
+from lazydata.adopting import MovedError
 from lazydata.digest import Digest
-from lazydata.errors import FileBusy, LazydataError, NotTracked, ObjectCorrupt, from_os_error
+from lazydata.errors import (
+    FileBusy,
+    LazydataError,
+    NotTracked,
+    ObjectCorrupt,
+    UsageError,
+    from_os_error,
+)
 from lazydata.index import FileRow, Index
 from lazydata.manifest import Entry, Version
 from lazydata.messages import say, warn
 from lazydata.stamp import stamp_of
-from lazydata.store import MovedError
+from lazydata.store import Store
+from lazydata.trees import Trees
 from lazydata.workspace import Workspace
+from lazydata.workspace.inside import objects_of
 from lazydata.workspace.look import look
 from lazydata.workspace.names import version_of
 from lazydata.workspace.placing import put_in_place, refuse_if_open, sound
@@ -61,6 +71,13 @@ def restore(workspace: Workspace, index: Index, entry: Entry, version: str | Non
         ObjectMissing: it is neither stored nor on a remote.
         FileBusy: the file does not hold still.
     """
+    if entry.kind == "directory":
+        from lazydata.workspace.inside_upkeep import restore_inside
+
+        try:
+            return restore_inside(workspace, index, entry, version)
+        except OSError as error:
+            raise from_os_error(error, "restore", entry.name) from error
     name = entry.path
     digest = version_of(workspace, entry, version)
     wanted = {v.digest: v for v in entry.versions}.get(digest, Version(digest))
@@ -134,6 +151,11 @@ def read(workspace: Workspace, index: Index, entry: Entry, version: str | None =
         ObjectMissing: it is neither stored nor on a remote.
         ObjectCorrupt: it is damaged everywhere.
     """
+    if entry.kind == "directory":
+        from lazydata.workspace.inside_upkeep import read_inside
+
+        inside = read_inside(workspace, index, entry, version)
+        return workspace.store.check(inside, index)
     workspace.place(entry.path)
     digest = version_of(workspace, entry, version)
     wanted = {v.digest: v for v in entry.versions}.get(digest, Version(digest))
@@ -148,23 +170,42 @@ def untrack(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> Non
     """
     with workspace.baseline.lock():
         for entry in entries:
+            if entry.portion:
+                raise UsageError(
+                    f"{entry.name} is a part of the tracked directory {entry.path}",
+                    hint="list it in a .lazydataignore, and track the directory again",
+                )
 
             def change(text: str, view: View, name: str = entry.path) -> tuple[str, None]:
                 return manifest.remove(text, view, name), None
 
-            _unshare_if_inside(workspace, entry.path)
+            for path in _files_of(workspace, entry):
+                _unshare_if_shared(path)
             workspace.edit(index, entry.path, change)
             workspace.baseline.put({entry.path: None})
+            if entry.kind == "directory":
+                workspace.baseline.put({entry.path + "/": None})
 
 
-def _unshare_if_inside(workspace: Workspace, path: str) -> None:
+def _files_of(workspace: Workspace, entry: Entry) -> list[str]:
+    """Where an entry's files are; an entry that leads out of the workspace has none."""
+    from lazydata.workspace.inside_upkeep import files_inside
+
     try:
-        real = workspace.place(path).real
-        status = os.stat(real)
-    except (OSError, LazydataError):
-        return  # an entry that leads out of the workspace must go as well
+        if entry.kind == "directory":
+            return list(files_inside(workspace, entry))
+        return [workspace.place(entry.path).real]
+    except LazydataError:
+        return []
+
+
+def _unshare_if_shared(path: str) -> None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return
     if status.st_nlink > 1:
-        unshare_object(real, status)
+        unshare_object(path, status)
 
 
 def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
@@ -176,13 +217,21 @@ def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
     Raises:
         NotTracked: there is no file.
     """
-    real = workspace.place(entry.path).real
+    if entry.kind == "directory":
+        from lazydata.workspace.inside_upkeep import files_inside
+
+        paths = list(files_inside(workspace, entry))
+        return sum(_unlock_file(path, index, entry.name) for path in paths) > 0
+    return _unlock_file(workspace.place(entry.path).real, index, entry.path)
+
+
+def _unlock_file(real: str, index: Index, name: str) -> bool:
     found = look(real, index)
     if found is None:
         raise NotTracked(
-            f"{entry.path} is not there",
+            f"{name} is not there",
             path=real,
-            hint=f"`lazydata restore {entry.path}` brings it",
+            hint=f"`lazydata restore {name}` brings it",
         )
     try:
         status = os.stat(real)
@@ -196,7 +245,7 @@ def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
             os.chmod(real, stat.S_IMODE(os.stat(real).st_mode) | stat.S_IWUSR)
             done = True
     except OSError as error:
-        raise from_os_error(error, "unlock", entry.path) from error
+        raise from_os_error(error, "unlock", name) from error
     if done:
         stamp = stamp_of(real)
         row = FileRow(stamp, True, found.digest, found.fingerprint, found.seen_ns)
@@ -204,24 +253,27 @@ def unlock(workspace: Workspace, index: Index, entry: Entry) -> bool:
     return done
 
 
-def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
-    """Hash every object of the store again, and look for every listed version.
+class Checked(NamedTuple):
+    """What hashing the store again came to.
 
-    Returns:
-        How many objects were hashed, and what was found wrong.
+    Args:
+        objects: how many were hashed.
+        corrupt: those that are in the trash now.
     """
-    listed: dict[Digest, list[str]] = {}
-    for entry in workspace.view(index).files.values():
-        for version in entry.versions:
-            listed.setdefault(version.digest, []).append(entry.path)
-    store = workspace.store
-    count, damage = 0, []
+
+    objects: int
+    corrupt: list[Digest]
+
+
+def check_store(store: Store, index: Index) -> Checked:
+    """Hash every object of the store again."""
+    count, corrupt = 0, []
     for digest in store.objects():
         count += 1
         try:
             store.check(digest, index, fresh=True)
         except ObjectCorrupt:
-            damage.append(Damage(digest, "corrupt", tuple(listed.get(digest, ()))))
+            corrupt.append(digest)
         except OSError as error:
             raise from_os_error(error, "read", store.path_of(digest)) from error
     for name in store.packs.names():
@@ -230,7 +282,24 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
         except OSError as error:
             raise from_os_error(error, "read", store.packs.path_of(name)) from error
         count += number
-        damage += [Damage(each, "corrupt", tuple(listed.get(each, ()))) for each in bad]
+        corrupt += bad
+    return Checked(count, corrupt)
+
+
+def verify(workspace: Workspace, index: Index, checked: Checked) -> list[Damage]:
+    """Look for every listed version, now that the store was checked.
+
+    Returns:
+        What is wrong, with the paths of this workspace that it is about.
+    """
+    listed: dict[Digest, list[str]] = {}
+    store = workspace.store
+    trees = Trees(store, index)
+    for entry in workspace.view(index).files.values():
+        for version in entry.versions:
+            for digest, _, path in objects_of(trees, entry, version):
+                listed.setdefault(digest, []).append(path)
+    damage = [Damage(each, "corrupt", tuple(listed.get(each, ()))) for each in checked.corrupt]
     told = {row.digest for row in damage}
     lacking = [digest for digest in store.lacking(listed) if digest not in told]
     if lacking:
@@ -244,4 +313,4 @@ def verify(workspace: Workspace, index: Index) -> tuple[int, list[Damage]]:
             for digest in lacking
             if digest not in there
         ]
-    return count, damage
+    return damage

@@ -1,0 +1,171 @@
+"""The commands that speak with remotes: which there are, push and pull."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from lazydata.cli import render
+from lazydata.cli.shared import (
+    DryRun,
+    Here,
+    Jobs,
+    Json,
+    Paths,
+    Quiet,
+    Recursive,
+    RemoteName,
+    Span,
+    incomplete,
+    may_ask,
+)
+
+commands = typer.Typer()
+
+
+@commands.command("add-remote")
+def add_remote(
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="s3://bucket/prefix, ssh://user@host/path, or a path."),
+    ],
+    name: Annotated[Optional[str], typer.Option(help="Default: origin.")] = None,  # noqa: UP045
+    endpoint: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="URL of an S3-compatible server."),
+    ] = None,
+    region: Annotated[Optional[str], typer.Option(help="Of the S3 bucket.")] = None,  # noqa: UP045
+    profile: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of your AWS settings; kept in your own file."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Try it first.")] = True,
+) -> None:
+    """Add a place where objects are shared to lazydata.yml."""
+    from lazydata.workspace import remotes
+
+    may_ask()
+    with Here() as here:
+        spec = remotes.add_remote(
+            here.workspace,
+            here.index,
+            url,
+            name=name,
+            endpoint=endpoint,
+            region=region,
+            profile=profile,
+            check=check,
+            cwd=here.cwd,
+        )
+        print(f"{spec.name} is {spec.url}; commit lazydata.yml, then `lazydata push`.")
+
+
+@commands.command("remove-remote")
+def remove_remote(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Take a remote out of lazydata.yml; what it holds stays there."""
+    from lazydata.workspace import remotes
+
+    with Here() as here:
+        remotes.remove_remote(here.workspace, here.index, name)
+        print(f"{name} is no longer a remote; what it holds is still there.")
+
+
+@commands.command()
+def remotes(json: Json = False) -> None:
+    """List the remotes."""
+    with Here() as here:
+        render.remotes(list(here.view.remotes.values()), json=json)
+
+
+@commands.command()
+def push(
+    paths: Paths = None,
+    recursive: Recursive = False,
+    remote: RemoteName = None,
+    jobs: Jobs = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask for every object, whatever was pushed before.")
+    ] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Send every listed version that the remote lacks."""
+    from lazydata.workspace import pushing
+
+    rows: list[pushing.Pushed] = []
+
+    def send(here: Here) -> None:
+        entries = here.entries()
+        if span.is_wide and not entries:
+            return  # it may well have no remote
+        done = pushing.push(
+            here.workspace,
+            here.index,
+            entries,
+            remote=remote,
+            check=check,
+            jobs=jobs,
+            dry_run=dry_run,
+        )
+        rows.append(done._replace(left=span.left(here, done.left)))
+        incomplete(done.left, "not pushed")
+
+    may_ask(quiet=quiet)
+    span = Span(paths, recursive=recursive)
+    span.each(send)
+    render.pushed(rows, json=json, dry_run=dry_run, quiet=quiet, scope=span.scope)
+    span.end()
+
+
+@commands.command()
+def pull(
+    paths: Paths = None,
+    recursive: Recursive = False,
+    remote: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--remote", metavar="NAME", help="Ask only this remote."),
+    ] = None,
+    jobs: Jobs = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Bring files to their latest version: those named, those a script uses, or those had before.
+
+    PATH may be a file, a directory, or a script. Without one, the files that this
+    clone had before are brought to their latest version. Files that were edited
+    here are left alone.
+    """
+    from lazydata.workspace import pulling, scripts
+
+    rows: list[pulling.Pulled] = []
+    asked = 0
+
+    def bring(here: Here) -> None:
+        nonlocal asked
+        choose = scripts.wanted if paths else scripts.had
+        entries = choose(here.workspace, here.view, here.part, here.cwd)
+        asked += len(entries)
+        if span.is_wide and not entries:
+            return
+        done = pulling.pull(
+            here.workspace,
+            here.index,
+            entries,
+            remote=remote,
+            jobs=jobs,
+            dry_run=dry_run,
+            had_only=not paths,
+        )
+        name = span.label if json else Here.shown
+        named = [name(here, path) for path in done.paths]
+        rows.append(done._replace(paths=named, left=span.left(here, done.left)))
+        incomplete(done.left, "not pulled")
+
+    may_ask(quiet=quiet)
+    span = Span(paths, recursive=recursive, scripts=True)
+    span.each(bring)
+    render.pulled(rows, asked, json=json, dry_run=dry_run, quiet=quiet, scope=span.scope)
+    span.end()

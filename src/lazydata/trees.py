@@ -1,0 +1,242 @@
+"""Trees of whole directories: read, compared, and changed; only what differs is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from lazydata.digest import Digest, digest_of
+from lazydata.errors import ObjectCorrupt, ObjectMissing
+from lazydata.index import Index
+from lazydata.store import Store
+from lazydata.tree import DIR, Node, decode, encode
+
+EMPTY = digest_of(encode([]))
+
+
+class Change(NamedTuple):
+    """One name that differs between two trees.
+
+    Args:
+        path: relative to the root, separated by ``/``.
+        old, new: the name there; None where it is not.
+    """
+
+    path: str
+    old: Node | None
+    new: Node | None
+
+
+class Trees:
+    """Trees by digest: those just made, those of the store, those that the index remembers.
+
+    Args:
+        store: has those that were recorded.
+        index: has those of directories that were looked at.
+        fetch: brings trees into the store that are nowhere here; raises if it can't.
+        name: of the directory, for messages.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        fetch: Callable[[list[Digest]], None] | None = None,
+        name: str = "",
+    ) -> None:
+        self._store, self._index, self._fetch, self._name = store, index, fetch, name
+        self.made: dict[Digest, bytes] = {EMPTY: encode([])}
+
+    def data(self, digest: Digest) -> bytes:
+        """The bytes of one tree.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: it is nowhere, or damaged.
+        """
+        found = self.made.get(digest) or self._index.tree(digest)
+        if found is not None and digest_of(found) == digest:
+            return found
+        try:
+            return self._store.read(digest)
+        except ObjectMissing:
+            if self._fetch is None:
+                raise
+            self._fetch([digest])
+            return self._store.read(digest)
+
+    def bring(self, root: Digest) -> None:
+        """Fetch all trees of a directory that the store lacks, level by level.
+
+        Raises:
+            ObjectMissing: one is nowhere.
+        """
+        if self._fetch is None or self._is_here(root):
+            return  # whoever brought it brought all; what is missing after all comes singly
+        level = [root]
+        while level:
+            lacking = [digest for digest in level if not self._is_here(digest)]
+            if lacking:
+                self._fetch(lacking)
+            nodes = [node for digest in level for node in self.read(digest)]
+            level = list(dict.fromkeys(node.digest for node in nodes if node.kind == DIR))
+
+    def _is_here(self, digest: Digest) -> bool:
+        return digest in self.made or self._store.has(digest)
+
+    def read(self, digest: Digest | None) -> list[Node]:
+        """What a tree lists; nothing for None.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: as ``data``, or it is no tree.
+        """
+        if not digest:
+            return []
+        try:
+            return decode(self.data(digest))
+        except ObjectCorrupt as error:
+            raise ObjectCorrupt(
+                f"{self._name}: {digest}: {error.message}",
+                expected=error.expected or digest,
+                actual=error.actual,
+                hint=error.hint or "whoever recorded it should do so again",
+            ) from error
+
+    def make(self, nodes: list[Node]) -> Digest:
+        """A new tree, to be read from here until the store has it."""
+        data = encode(nodes)
+        digest = digest_of(data)
+        self.made[digest] = data
+        return digest
+
+    def root(self, digest: Digest) -> Node:
+        """A whole tree as a node: its size and files, all that is below it."""
+        nodes = self.read(digest)
+        size, files = sum(node.size for node in nodes), sum(node.files for node in nodes)
+        return Node("", DIR, digest, size, files)
+
+    def find(self, root: Digest, path: str) -> Node | None:
+        """What a path means in a tree; None if there is nothing."""
+        node: Node | None = Node("", DIR, root, 0, 0)
+        for name in path.split("/") if path else ():
+            if node is None or node.kind != DIR:
+                return None
+            node = next((each for each in self.read(node.digest) if each.name == name), None)
+        return node
+
+    def below(self, root: Digest) -> Iterator[tuple[str, list[Node]]]:
+        """Each directory of a tree, its path (``""`` or ending in ``/``), and what is in it."""
+        stack = [("", root)]
+        while stack:
+            path, digest = stack.pop()
+            nodes = self.read(digest)
+            yield path, nodes
+            stack += [(f"{path}{n.name}/", n.digest) for n in reversed(nodes) if n.kind == DIR]
+
+    def diff(self, old: Digest | None, new: Digest | None) -> Iterator[Change]:
+        """What differs; new directories before what is in them, removed ones after it."""
+        stack: list[tuple[str, Digest | None, Digest | None] | Change] = [("", old, new)]
+        while stack:
+            top = stack.pop()
+            if isinstance(top, Change):
+                yield top
+                continue
+            path, one, other = top
+            if one == other:
+                continue
+            olds = {node.name: node for node in self.read(one)}
+            news = {node.name: node for node in self.read(other)}
+            later: list[tuple[str, Digest | None, Digest | None] | Change] = []
+            for name in sorted(olds.keys() | news.keys()):
+                was, now = olds.get(name), news.get(name)
+                if was == now:
+                    continue
+                where = path + name
+                was_dir = was.digest if was is not None and was.kind == DIR else None
+                now_dir = now.digest if now is not None and now.kind == DIR else None
+                if was_dir and now_dir:
+                    later.append((f"{where}/", was_dir, now_dir))
+                elif now_dir:
+                    if was is not None:
+                        yield Change(where, was, None)
+                    yield Change(where, None, now)
+                    later.append((f"{where}/", None, now_dir))
+                elif was_dir:
+                    later.append((f"{where}/", was_dir, None))
+                    later.append(Change(where, was, None))
+                    if now is not None:
+                        later.append(Change(where, None, now))
+                else:
+                    yield Change(where, was, now)
+            stack += reversed(later)
+
+    def changed(self, base: Digest | None, changes: Mapping[str, Node | None]) -> Node:
+        """A tree with some names set, or removed (None).
+
+        A directory is removed only if nothing is left in it.
+
+        Returns:
+            Its root: digest, size and files.
+        """
+        directories = {""}
+        for path, node in changes.items():
+            if node is not None and node.kind == DIR:
+                directories.add(path)
+            while "/" in path:
+                path = path.rpartition("/")[0]
+                directories.add(path)
+        ordered = sorted(directories, key=lambda path: (path.count("/") + bool(path), path))
+        tables: dict[str, dict[str, Node]] = {}
+        existed: set[str] = {""}
+        for path in ordered:
+            digest = base
+            if path:
+                parent, _, name = path.rpartition("/")
+                there = tables[parent].get(name)
+                digest = there.digest if there is not None and there.kind == DIR else None
+                if digest:
+                    existed.add(path)
+            tables[path] = {node.name: node for node in self.read(digest)}
+        leaves: dict[str, list[str]] = {}
+        for path in changes:
+            leaves.setdefault(path.rpartition("/")[0], []).append(path)
+        root = Node("", DIR, EMPTY, 0, 0)
+        for path in reversed(ordered):
+            table = tables[path]
+            for leaf in leaves.get(path, ()):
+                name, node = leaf.rpartition("/")[2], changes[leaf]
+                if node is not None and node.kind != DIR:
+                    table[name] = node
+                elif node is None and leaf not in tables:
+                    table.pop(name, None)
+            wanted = changes.get(path)
+            parent, _, name = path.rpartition("/")
+            made = self._directory(name, list(table.values()))
+            if not path:
+                root = made
+            elif table or (path in existed and path not in changes) or wanted is not None:
+                if wanted is None or wanted.kind == DIR:
+                    tables[parent][name] = made
+            else:
+                there = tables[parent].get(name)
+                if there is not None and there.kind == DIR:
+                    tables[parent].pop(name)
+        return root
+
+    def grafted(self, base: Digest, path: str, node: Node) -> Digest:
+        """A tree with all of what is at a path taken from elsewhere."""
+        if not path:
+            return node.digest
+        first, _, rest = path.partition("/")
+        table = {each.name: each for each in self.read(base)}
+        if rest:
+            there = table.get(first)
+            below = there.digest if there is not None and there.kind == DIR else EMPTY
+            grafted = self.read(self.grafted(below, rest, node))
+            table[first] = self._directory(first, grafted)
+        else:
+            table[first] = node
+        return self.make(list(table.values()))
+
+    def _directory(self, name: str, nodes: list[Node]) -> Node:
+        size, files = sum(node.size for node in nodes), sum(node.files for node in nodes)
+        return Node(name, DIR, self.make(nodes), size, files)

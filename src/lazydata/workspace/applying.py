@@ -1,0 +1,283 @@
+"""Make a directory what a tree says: only what differs is touched, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from lazydata import fsutil, links
+from lazydata.digest import Hashed
+from lazydata.errors import FileBusy, PathOutside, UsageError, from_os_error
+from lazydata.ignoring import Ignore
+from lazydata.index import Index, signed
+from lazydata.progress import Meter
+from lazydata.scanning import UNKNOWN, WIDTH, scan
+from lazydata.stamp import is_racy, stamp_of
+from lazydata.tree import DIR, EXEC, LINK, Node
+from lazydata.trees import Change, Trees
+from lazydata.workspace import Workspace
+from lazydata.workspace.directories import Remembered, leads_out
+from lazydata.workspace.placing import put_in_place, take_away
+
+AT_ONCE = 2000
+
+
+class _Ready(NamedTuple):
+    """A file whose bytes lie beside its place."""
+
+    change: Change
+    temp: str
+    fingerprint: bytes
+
+
+class Applying:
+    """Changes of one directory of the workspace, carried out.
+
+    Args:
+        workspace, index: as elsewhere.
+        trees: where directories that are new are found.
+        real: the directory, absolute, symlinks resolved; it need not exist.
+        name: of its entry, for messages; it ends in ``/``.
+        meter: told of each file.
+    """
+
+    def __init__(
+        self, workspace: Workspace, index: Index, trees: Trees, real: str, name: str, meter: Meter
+    ) -> None:
+        self._workspace, self._index, self._trees = workspace, index, trees
+        self._real, self._name, self._meter = real, name, meter
+        self._store = workspace.store
+        self._safe: set[str] = set()  # directories that are known to be no symlinks
+        self._known: dict[str, Remembered] = {}
+        self._new: dict[str, Node] = {}  # directories that were made now
+        self._prints: dict[str, dict[str, bytes]] = {}  # of files that were put in these
+
+    def run(self, changes: Iterable[Change], root: Node | None) -> None:
+        """Carry out changes, in their order; the store has all objects that they need.
+
+        Args:
+            changes: from what is on disk, as ``Trees.diff`` gives them.
+            root: what the directory is to be; None where it will be only a part of that.
+
+        Raises:
+            FileBusy, FileChanged: somebody works in it; what was done stays done.
+            ObjectMissing, ObjectCorrupt: the store lacks something after all.
+        """
+        waiting = iter(changes)
+        try:
+            if not os.path.isdir(self._real):
+                fsutil.make_dirs(self._real)
+                if root is not None:
+                    self._new[""] = root
+            while some := list(islice(waiting, AT_ONCE)):
+                self._some(some)
+                self._meter.done(len(some))
+            self._remember()
+        except OSError as error:
+            where = error.filename or self._real
+            raise from_os_error(error, "restore", where) from error
+
+    def _some(self, changes: list[Change]) -> None:
+        files = [c for c in changes if c.new is not None and c.new.kind not in (DIR, LINK)]
+        self._store.packs.hold([c.new.digest for c in files if c.new is not None])
+        ready: list[_Ready] = []
+        touched: set[str] = set()
+        try:
+            for change in changes:
+                where = change.path.rpartition("/")[0]
+                self._check(where)
+                touched.add(self._at(where))
+                if change.new is None:
+                    self._remove(change)
+                elif change.new.kind == DIR:
+                    self._make(change.path, change.new)
+                elif change.new.kind == LINK:
+                    self._link(change, change.new)
+                elif change.old is not None and change.old.digest == change.new.digest:
+                    self._set_mode(self._at(change.path), change.new)
+                else:
+                    ready.append(self._fill(change, change.new))
+            self._flush(ready, touched)
+        finally:
+            self._store.packs.drop()
+            for each in ready:
+                fsutil.remove(each.temp)
+
+    def _at(self, path: str) -> str:
+        return os.path.join(self._real, *path.split("/")) if path else self._real
+
+    def _check(self, directory: str) -> None:
+        """Follow no symlink: a directory that a tree names is a directory.
+
+        Raises:
+            PathOutside: it is something else.
+        """
+        path = directory
+        while path and path not in self._safe:
+            if os.path.islink(self._at(path)):
+                raise PathOutside(
+                    f"{self._name}{path} is a symlink, and to be a directory",
+                    hint="remove it, then run it again",
+                )
+            self._safe.add(path)
+            path = path.rpartition("/")[0]
+
+    def _make(self, path: str, node: Node) -> None:
+        try:
+            os.mkdir(self._at(path))
+            self._new[path] = node
+        except FileExistsError:
+            self._check(path)
+
+    def _link(self, change: Change, node: Node) -> None:
+        if leads_out(node.target, change.path.count("/")):
+            raise UsageError(
+                f"{self._name}{change.path} would be a symlink that leads out of the directory, "
+                f"to {node.target}",
+                hint="whoever recorded it means harm, or should record it anew",
+            )
+        real = self._at(change.path)
+        if change.old is not None:
+            self._remove(change)
+        os.symlink(node.target, real)
+
+    def _remove(self, change: Change) -> None:
+        real, old = self._at(change.path), change.old
+        assert old is not None
+        if old.kind == DIR:
+            try:
+                os.rmdir(real)
+            except OSError:
+                pass  # what is ignored stays, and so does its directory
+        elif old.kind == LINK:
+            if os.path.islink(real):
+                fsutil.remove(real)
+        else:
+            name = self._name + change.path
+            take_away(self._workspace, self._index, real, self._expected(change.path, old), name)
+
+    def _expected(self, path: str, node: Node) -> Hashed:
+        """What a file held when it was looked at."""
+        where, _, name = path.rpartition("/")
+        known = self._known.get(where)
+        if known is None:
+            directory = self._at(where)
+            row = self._index.directory(directory)
+            known = self._known[where] = Remembered(row, os.stat(directory).st_dev)
+        stamp, fingerprint, digest = known.of(name)
+        real = self._at(path)
+        if digest != node.digest:
+            fingerprint = b""  # then its bytes are hashed
+        return Hashed(node.digest, fingerprint, stamp or stamp_of(real), 0, True)
+
+    def _fill(self, change: Change, node: Node) -> _Ready:
+        real = self._at(change.path)
+        temp, fingerprint = self._store.materialise(
+            node.digest, os.path.dirname(real), self._index, flush=False
+        )
+        try:
+            self._set_mode(temp, node)
+        except BaseException:
+            fsutil.remove(temp)
+            raise
+        return _Ready(change, temp, fingerprint)
+
+    def _set_mode(self, path: str, node: Node) -> None:
+        status = os.stat(path)
+        if bool(status.st_mode & 0o100) == (node.kind == EXEC):
+            return
+        if status.st_nlink > 1:
+            links.unshare(path)  # the object's own mode must not move
+            status = os.stat(path)
+        mode = stat.S_IMODE(status.st_mode) & ~0o111
+        if node.kind == EXEC:
+            mode |= (mode & 0o444) >> 2
+        os.chmod(path, mode)
+
+    def _flush(self, ready: list[_Ready], touched: set[str]) -> None:
+        """Give files their names, once their bytes are durable."""
+        if not ready:
+            self._flush_names(touched)
+            return
+        together = len(ready) > fsutil.FLUSHED_ALONE
+        fsutil.flush_files([each.temp for each in ready], together=together)
+        for each in ready:
+            real, name = self._at(each.change.path), self._name + each.change.path
+            old = each.change.old
+            if old is None or old.kind == LINK:
+                if old is not None:
+                    self._remove(each.change)
+                if not fsutil.add_name(each.temp, real, durable=False):
+                    raise FileBusy(f"{name} was made just now", hint="run it again")
+            else:
+                expected = self._expected(each.change.path, old)
+                put_in_place(
+                    self._workspace, self._index, each.temp, real, expected, name, durable=False
+                )
+            where, _, base = each.change.path.rpartition("/")
+            if where in self._new:
+                self._prints.setdefault(where, {})[base] = each.fingerprint
+        if together:
+            fsutil.flush_files([self._at(each.change.path) for each in ready], together=True)
+        else:
+            self._flush_names(touched)
+        ready.clear()
+
+    @staticmethod
+    def _flush_names(directories: Iterable[str]) -> None:
+        for directory in directories:
+            if os.path.isdir(directory):  # else it was removed itself
+                fsutil.fsync_dir(directory)
+
+    # What was made is known, and need not be read again
+
+    def _remember(self) -> None:
+        rows = []
+        for path, node in self._new.items():
+            row = self._row(path, node)
+            if row is not None:
+                rows.append(row)
+        self._index.put_directories(rows)
+
+    def _row(self, path: str, node: Node) -> tuple[object, ...] | None:
+        import time
+
+        directory, prints = self._at(path), self._prints.get(path, {})
+        seen_ns = time.time_ns()
+        listing = scan(directory, Ignore.of(self._workspace.root, directory))
+        data = self._trees.data(node.digest)
+        nodes = {each.name: each for each in self._trees.read(node.digest)}
+        if set(listing.names) != nodes.keys():
+            return None
+        fingerprints, below = bytearray(len(listing.names) * 16), ""
+        for at, name in enumerate(listing.names):
+            kind = listing.kind(at)
+            if kind != nodes[name].kind:
+                return None
+            if kind == DIR:
+                below += nodes[name].digest
+            elif kind != LINK:
+                fingerprints[at * 16 : at * 16 + 16] = prints.get(name, b"").ljust(16, b"\0")
+                if name not in prints or is_racy(listing.stamp(at), seen_ns):
+                    listing.stats[at * WIDTH + 3] = UNKNOWN
+        return (
+            directory,
+            signed(listing.device),
+            *listing.packed(),
+            bytes(fingerprints),
+            data,
+            below,
+            node.digest,
+            node.size,
+            node.files,
+        )
+
+
+def needed(changes: Iterable[Change]) -> Iterator[Node]:
+    """The files whose objects are needed for changes."""
+    for change in changes:
+        if change.new is not None and change.new.kind not in (DIR, LINK):
+            yield change.new

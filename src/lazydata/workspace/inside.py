@@ -1,0 +1,94 @@
+"""What is inside of tracked directories: the objects of a version, and how they are brought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lazydata.digest import Digest
+from lazydata.errors import LazydataError, ObjectCorrupt, ObjectMissing, RemoteObjectMissing
+from lazydata.index import Index
+from lazydata.manifest import Entry, RemoteSpec, Version
+from lazydata.messages import say
+from lazydata.tree import DIR, LINK
+from lazydata.trees import Trees
+from lazydata.workspace import Workspace
+
+
+def objects_of(
+    trees: Trees, entry: Entry, version: Version
+) -> Iterator[tuple[Digest, int | None, str]]:
+    """Digest, size (bytes, or None) and path of each object of a version.
+
+    Of a directory these are its trees and files, as far as its trees can be had.
+    """
+    if entry.kind == "file":
+        yield version.digest, version.size, entry.path
+        return
+    yield version.digest, None, entry.path
+    try:
+        for path, nodes in trees.below(version.digest):
+            for node in nodes:
+                if node.kind != LINK:
+                    size = None if node.kind == DIR else node.size
+                    yield node.digest, size, f"{entry.path}{path}{node.name}"
+    except (ObjectMissing, ObjectCorrupt):
+        pass  # whoever needs the missing tree is told of it, by its own digest
+
+
+class Fetching:
+    """Brings what a tracked directory needs from remotes into the store.
+
+    Args:
+        name: of its entry, for messages.
+        remotes: those to ask; by default all.
+        jobs: how many transfers at once.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        index: Index,
+        name: str,
+        remotes: Sequence[RemoteSpec] | None = None,
+        jobs: int | None = None,
+    ) -> None:
+        self._workspace, self._index, self._name = workspace, index, name
+        self._remotes, self._jobs = remotes, jobs
+
+    def trees(self, digests: list[Digest]) -> None:
+        """Bring trees, and say nothing of it.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: one can't be had.
+        """
+        self.check(self._bring(digests, f"the lists of {self._name}"))
+
+    def objects(self, digests: list[Digest], what: str) -> dict[Digest, LazydataError]:
+        """Bring objects of files; why some of them did not come."""
+        count = f"{len(digests):,} stored files of " if len(digests) > 1 else "stored file "
+        say(f"Downloading {count}{what} ...")
+        return self._bring(digests, what)
+
+    def check(self, failed: dict[Digest, LazydataError]) -> None:
+        """Raise the first of the reasons why objects did not come, if there is one."""
+        for digest, error in failed.items():
+            message = f"{self._name}: {digest} can't be had: {error.message}"
+            if isinstance(error, ObjectCorrupt):
+                raise ObjectCorrupt(
+                    message, expected=error.expected, actual=error.actual, hint=error.hint
+                )
+            if not isinstance(error, RemoteObjectMissing):
+                raise type(error)(message, hint=error.hint)
+            raise ObjectMissing(
+                message, hint="whoever has it runs `lazydata push`, with --check if it was there"
+            )
+
+    def _bring(self, digests: list[Digest], doing: str) -> dict[Digest, LazydataError]:
+        from lazydata.workspace.pulling import bring
+
+        remotes = self._remotes
+        if remotes is None:
+            remotes = list(self._workspace.view(self._index).remotes.values())
+        failed = bring(self._workspace, remotes, digests, doing, self._jobs)
+        self._index.hold()  # see what was noted of what came
+        return failed

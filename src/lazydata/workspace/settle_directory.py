@@ -1,0 +1,480 @@
+"""Settle one tracked directory: the table that holds for a file, and a merge file by file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from lazydata import manifest
+from lazydata.digest import Digest, Hashed, digest_of, hash_file
+from lazydata.errors import (
+    FileBusy,
+    FileChanged,
+    FileDenied,
+    LazydataError,
+    NoSpace,
+    NotTracked,
+    ObjectCorrupt,
+    ObjectMissing,
+    UsageError,
+    from_os_error,
+)
+from lazydata.gathering import SMALL, Gathering
+from lazydata.index import Index
+from lazydata.manifest import Entry, RemoteSpec, Version, paths
+from lazydata.messages import say, warn
+from lazydata.progress import shown
+from lazydata.reconcile import RECORDS, REPLACES, Action, reconcile
+from lazydata.stamp import stamp_of
+from lazydata.tree import DIR, LINK, Node
+from lazydata.trees import Change, Trees
+from lazydata.workspace import Place, Workspace
+from lazydata.workspace.applying import Applying, needed
+from lazydata.workspace.directories import Held, Looking
+from lazydata.workspace.inside import Fetching
+from lazydata.workspace.settle import NEW, Settled, policy_of
+
+_ATTEMPTS = 6
+_NAMED_AT_MOST = 5
+
+
+class SettlingDirectory:
+    """The work on one directory; for the arguments see ``settle.Settling``.
+
+    The baseline has two parts: the version that the directory was last brought to, or
+    recorded as, and, where only parts of that were brought here, the tree of these.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        place: Place,
+        index: Index,
+        *,
+        script: str | None = None,
+        output: bool = False,
+        link: bool = True,
+        on_change: str | None = None,
+        only: frozenset[str] | None = None,
+        remotes: Sequence[RemoteSpec] | None = None,
+        jobs: int | None = None,
+    ) -> None:
+        self._workspace, self._index, self._real = workspace, index, place.real
+        self._name = place.name + "/"
+        self._script, self._output, self._link, self._only = script, output, link, only
+        self._on_change = on_change
+        self._store = workspace.store
+        self._fetching = Fetching(workspace, index, self._name, remotes, jobs)
+        self.trees = Trees(self._store, index, self._fetching.trees, name=self._name)
+        self.fetched: list[Digest] = []
+        self.fetched_size = 0
+        self._held: Held | None = None
+        self._ways: dict[Digest, dict[str, Digest | None]] = {}  # trees on the way to paths
+
+    def run(self) -> Settled:
+        """Carry out what the table says.
+
+        Raises:
+            LazydataError: of many kinds; nothing was lost.
+        """
+        try:
+            for _ in range(_ATTEMPTS):
+                settled = self._once()
+                if settled is not None:
+                    return settled
+        except OSError as error:
+            raise from_os_error(error, "track", self._name) from error
+        raise FileBusy(
+            f"{self._name} keeps changing while it is tracked",
+            hint="wait until its writer is done, then run it again",
+        )
+
+    def state(self, entry: Entry) -> str:
+        """How the directory stands, as ``status`` says it; nothing is changed or stored."""
+        held = self.look(take=False)
+        baseline = self._workspace.baseline.get(self._name)
+        now = self.effective(held, entry)
+        latest = entry.latest.digest
+        if now is None:
+            return "not-downloaded" if baseline is None else "missing"
+        if now.digest == latest:
+            return "ok"
+        versions = [version.digest for version in entry.versions]
+        action = reconcile(now.digest, baseline, versions, latest)
+        return "modified" if action in RECORDS else "outdated"
+
+    # Deciding
+
+    def _once(self) -> Settled | None:
+        """One attempt; None if it has to be looked at again."""
+        entry = self._entry()
+        if entry is None:
+            self._check_new_name()
+        policy = policy_of(self._workspace, self._index, self._on_change)
+        self._held = held = self.look(take=policy == "version" and self._only is None)
+        if entry is None:
+            if held is None:
+                raise NotTracked(
+                    f"{self._name} is not there, and lazydata.yml does not list it",
+                    path=self._real,
+                    hint="check the path, or `git pull` for a newer lazydata.yml",
+                )
+            if policy != "version":
+                return self._refuse(policy, f"{self._name} is not in lazydata.yml")
+            self._store_all(held, None, held.digest)
+            say(f"Tracking a new directory {self._name} ({_count(held.files, 'file')})")
+            return self._record(NEW, held, None)
+        latest = entry.latest.digest
+        now = self.effective(held, entry)
+        versions = [version.digest for version in entry.versions]
+        baseline = self._workspace.baseline.get(self._name)
+        action = reconcile(
+            now.digest if now else None, baseline, versions, latest, output=self._output
+        )
+        if self._only is not None and action not in self._only:
+            return Settled(action, now.digest if now else None, is_listed=False)
+        if action == Action.MISSING_OUTPUT:
+            raise NotTracked(
+                f"{self._name} was to be tracked as an output, but is not there",
+                path=self._real,
+                hint="write it before it is tracked",
+            )
+        if action in RECORDS:
+            assert now is not None
+            assert held is not None
+            if policy != "version":
+                changes = _told(self.trees.diff(latest, now.digest))
+                return self._refuse(policy, f"{self._name} has changed ({changes})")
+            return self._changed(action, now, held, entry, baseline)
+        if action in REPLACES or (held is not None and held.digest != latest):
+            return self._bring(action, held, entry)
+        return self._right(action, entry)
+
+    def _entry(self) -> Entry | None:
+        return self._workspace.view(self._index).entry(self._name)
+
+    def _check_new_name(self) -> None:
+        wrong = paths.problem(self._name)
+        if wrong is not None:
+            raise UsageError(wrong[0], hint=wrong[1])
+        view = self._workspace.view(self._index)
+        parent = self._name.rstrip("/")
+        while "/" in parent:
+            parent = parent.rpartition("/")[0]
+            if view.entry(parent + "/") is not None:
+                raise UsageError(
+                    f"{self._name} is inside the tracked directory {parent}/",
+                    hint=f"`lazydata track {parent}` records what changed in it",
+                )
+        inside = [path for path in view.files if path.startswith(self._name)]
+        if inside:
+            raise UsageError(
+                f"{self._name} has entries of their own in it: "
+                + ", ".join(inside[:_NAMED_AT_MOST]),
+                hint="`lazydata untrack` them first",
+            )
+
+    def look(self, *, take: bool) -> Held | None:
+        """What the directory holds now, stored too if that is wanted; None if it is not there."""
+        with (
+            shown(f"looking at {self._name}") as meter,
+            Gathering(self._store, self._register) as gathering,
+        ):
+            looking = Looking(
+                self._index,
+                self.trees,
+                self._store,
+                gathering if take else None,
+                link=self._link,
+                meter=meter,
+            )
+            held = looking.look(self._workspace.root, self._real)
+            gathering.finish()
+        return held
+
+    def effective(self, held: Held | None, entry: Entry) -> Node | None:
+        """What the directory stands for: parts of it that never were here are as recorded.
+
+        Returns:
+            Digest, size and files; None where it is missing.
+        """
+        if held is None or (not held.files and entry.latest.files):
+            return None  # where no file is left none was deleted: all are to be had again
+        whole = Node("", DIR, held.digest, held.size, held.files)
+        baseline = self._workspace.baseline.get(self._name)
+        versions = [version.digest for version in entry.versions]
+        if held.digest == entry.latest.digest or (baseline is None and held.digest in versions):
+            return whole
+        parts = self._workspace.baseline.get(self._name + "/")
+        if baseline is None:
+            self.trees.bring(entry.latest.digest)
+            edits: dict[str, Node | None] = {
+                change.path: change.new
+                for change in self.trees.diff(entry.latest.digest, held.digest)
+                if change.new is not None
+            }
+            return self.trees.changed(entry.latest.digest, edits)
+        if parts is None or parts == baseline:
+            return whole
+        self.trees.bring(baseline)
+        edits = {change.path: change.new for change in self.trees.diff(parts, held.digest)}
+        return self.trees.changed(baseline, edits)
+
+    def _refuse(self, policy: str, message: str) -> Settled:
+        hint = f"`lazydata track {self._name}` records it"
+        if policy == "error":
+            raise FileChanged(message, hint=hint)
+        warn(f"{message} ({hint})")
+        return Settled(Action.RECORD, None, is_listed=False)
+
+    # Doing
+
+    def _changed(
+        self, action: str, now: Node, held: Held, entry: Entry, baseline: Digest | None
+    ) -> Settled | None:
+        """Record what it is now; with what the manifest got meanwhile, where that can be."""
+        before = entry.latest.digest
+        if action == Action.RECORD_OVER and baseline is not None:
+            merged = self._merged(baseline, now, before)
+            if merged is not None:
+                self._store_all(held, baseline, now.digest)
+                if merged.digest == before:
+                    return self._bring(Action.UPDATE, held, entry)
+                now = merged
+        try:
+            told = _told(self.trees.diff(before, now.digest))
+            self._store_all(held, before, now.digest)
+        except (ObjectMissing, ObjectCorrupt):  # nobody knows what the last version was
+            told = _count(now.files, "file")
+            self._store_all(held, None, now.digest)
+        say(f"Tracked directory {self._name} changed, recording a new version ({told})")
+        if action == Action.RECORD_UNKNOWN:
+            warn(
+                f"if {self._name} was not meant to change, `lazydata restore {self._name} "
+                f"--version {before.hex[:12]}` gets the version before it back"
+            )
+        settled = self._record(action, Held(now.digest, now.size, now.files, False), entry)
+        if settled is None or now.digest == held.digest:
+            return settled
+        if action == Action.RECORD_OVER:
+            return None  # the manifest has both sides now, and the directory is to follow
+        self._workspace.baseline.put({self._name + "/": held.digest})
+        return None
+
+    def _merged(self, base: Digest, ours: Node, theirs: Digest) -> Node | None:
+        """Both sides' changes; ours where both touched a file. None where the base is lost."""
+        try:
+            for digest in (base, theirs):
+                self.trees.bring(digest)
+            mine = {change.path: change.new for change in self.trees.diff(base, ours.digest)}
+            yours = {change.path: change.new for change in self.trees.diff(base, theirs)}
+        except ObjectMissing as error:
+            warn(f"{self._name} was changed here and in lazydata.yml, and {error.message}")
+            return None
+        both = [p for p, node in mine.items() if p in yours and yours[p] != node]
+        files = [p for p in both if not all(n and n.kind == DIR for n in (mine[p], yours[p]))]
+        if files:
+            more = f" and {len(files) - _NAMED_AT_MOST:,} more" * (len(files) > _NAMED_AT_MOST)
+            warn(
+                f"{', '.join(self._name + each for each in files[:_NAMED_AT_MOST])}{more}: changed "
+                f"here and in lazydata.yml, yours are kept; `lazydata restore {self._name} "
+                f"--version {theirs.hex[:12]}` gets the others"
+            )
+        return self.trees.changed(theirs, mine)
+
+    def _bring(self, action: str, held: Held | None, entry: Entry) -> Settled | None:
+        """Make the directory the latest version."""
+        latest = entry.latest
+        self.trees.bring(latest.digest)
+        here = held.digest if held else None
+        fetched = self._fetch(self.trees.diff(here, latest.digest))
+        if action == Action.DISPLACE and here is not None:
+            self._workspace.baseline.displaced(self._name, here)
+            say(
+                f"{self._name} was {here.hex[:12]}, which lazydata.yml lists no more; "
+                f"`lazydata restore {self._name} --version {here.hex[:12]}` gets it back"
+            )
+        if action in (Action.UPDATE, Action.DISPLACE):
+            say(f"Updating {self._name} to the version in lazydata.yml")
+        elif not fetched:
+            say(f"Restoring {self._name} from the local store")
+        with self._workspace.baseline.lock():
+            now = self._entry()
+            if now is None or now.latest != latest:
+                return None
+        root = Node("", DIR, latest.digest, latest.size or 0, latest.files or 0)
+        self.replace(held, root)
+        if self._lacks_usage(entry):
+            with self._workspace.baseline.lock():
+                self._add_usage(entry)
+        return Settled(action if action in REPLACES else Action.RESTORE, latest.digest)
+
+    def replace(self, held: Held | None, root: Node) -> None:
+        """Make the directory what a tree says; what leaves it is in the store then.
+
+        Args:
+            held: what is there now.
+            root: what it is to be.
+
+        Raises:
+            ObjectMissing: something is nowhere; nothing was changed.
+            FileBusy, FileChanged: somebody works in it.
+        """
+        here = held.digest if held else None
+        self._fetch(self.trees.diff(here, root.digest))
+        if held is not None:
+            self._store_all(held, root.digest, held.digest)
+        with shown(f"restoring {self._name}") as meter:
+            meter.expect(files=root.files)
+            applying = Applying(
+                self._workspace, self._index, self.trees, self._real, self._name, meter
+            )
+            applying.run(self.trees.diff(here, root.digest), root)
+        with self._workspace.baseline.lock():
+            self._set_baseline(root.digest)
+
+    def _right(self, action: str, entry: Entry) -> Settled:
+        """It is what the manifest says: only what is known of it may be behind."""
+        parts = self._workspace.baseline.get(self._name + "/")
+        if action == Action.NOTHING and parts is None and not self._lacks_usage(entry):
+            return Settled(action, entry.latest.digest)
+        try:
+            if action == Action.SETTLE and self._held is not None:
+                self._store_all(self._held, None, self._held.digest)
+            with self._workspace.baseline.lock():
+                self._set_baseline(entry.latest.digest)
+                self._add_usage(entry)
+        except (OSError, LazydataError) as error:
+            failure = (
+                from_os_error(error, "write", self._name) if isinstance(error, OSError) else error
+            )
+            if not isinstance(failure, (FileDenied, NoSpace)):
+                raise
+        return Settled(action, entry.latest.digest)
+
+    def _record(self, action: str, now: Held, entry: Entry | None) -> Settled | None:
+        """Under the lock: list a version, unless the manifest moved meanwhile."""
+        workspace, name = self._workspace, self._name
+        usage = (self._script,) if self._script else ()
+        with workspace.baseline.lock():
+            if self._entry() != entry:
+                return None
+            version = Version(now.digest, now.size, usage, now.files)
+            workspace.edit(
+                self._index, name, lambda text, view: manifest.record(text, view, name, version)
+            )
+            if action != Action.RECORD_OVER or (
+                self._held is not None and now.digest == self._held.digest
+            ):
+                self._set_baseline(now.digest)
+        return Settled(action, now.digest)
+
+    def _set_baseline(self, digest: Digest) -> None:
+        baseline, parts = self._workspace.baseline, self._name + "/"
+        new: dict[str, Digest | None] = {}
+        if baseline.get(self._name) != digest:
+            new[self._name] = digest
+        if baseline.get(parts) is not None:
+            new[parts] = None
+        if new:
+            baseline.put(new)
+
+    def _lacks_usage(self, entry: Entry) -> bool:
+        if self._script is None or self._script in entry.latest.usage:
+            return False
+        return policy_of(self._workspace, self._index, self._on_change) == "version"
+
+    def _add_usage(self, entry: Entry) -> None:
+        script, name = self._script, self._name
+        if script is not None and self._lacks_usage(entry):
+            self._workspace.edit(
+                self._index, name, lambda text, view: manifest.add_usage(text, view, name, script)
+            )
+
+    # Objects
+
+    def _fetch(self, changes: Iterable[Change]) -> int:
+        """Bring what changes need into the store; how many objects were downloaded."""
+        sizes = {node.digest: node.size for node in needed(changes)}
+        lacking = self._store.lacking(sizes)
+        if lacking:
+            self._fetching.check(self._fetching.objects(lacking, self._name))
+        self.fetched += lacking
+        self.fetched_size += sum(sizes[digest] for digest in lacking)
+        return len(lacking)
+
+    def _store_all(self, held: Held, old: Digest | None, new: Digest) -> None:
+        """See that the store has all that distinguishes the directory from another version."""
+        if held.is_stored and held.digest == new:
+            return
+        files: dict[Digest, str] = {}
+        lists: dict[Digest, None] = {new: None}
+        for change in self.trees.diff(old, new):
+            self._above(change.path, new, lists)
+            if change.new is None or change.new.kind == LINK:
+                continue
+            if change.new.kind == DIR:
+                lists[change.new.digest] = None
+            else:
+                files.setdefault(change.new.digest, change.path)
+        with Gathering(self._store, self._register) as gathering:
+            gathering.add([(d, self.trees.data(d)) for d in self._store.lacking(lists)])
+            lacking = self._store.lacking(files)
+            for digest in lacking:
+                self._store_file(digest, files[digest], gathering)
+            gathering.finish()
+
+    def _above(self, path: str, root: Digest, lists: dict[Digest, None]) -> None:
+        """The trees on the way to a path; each is looked for once."""
+        seen = self._ways.setdefault(root, {"": root})
+        where = path.rpartition("/")[0]
+        if where in seen:
+            return
+        self._above(where, root, lists)
+        parent = seen.get(where.rpartition("/")[0])
+        name = where.rpartition("/")[2]
+        found = [n for n in self.trees.read(parent) if n.name == name and n.kind == DIR]
+        seen[where] = found[0].digest if found else None
+        if found:
+            lists[found[0].digest] = None
+
+    def _store_file(self, digest: Digest, path: str, gathering: Gathering) -> None:
+        real = os.path.join(self._real, *path.split("/"))
+        if stamp_of(real).size < SMALL:
+            with open(real, "rb") as file:
+                data = file.read()
+            if digest_of(data, digest.algorithm) != digest:
+                raise FileBusy(f"{real} was changed just now", hint="run it again")
+            gathering.add([(digest, data)])
+            return
+        hashed: Hashed = hash_file(real, seed=self._index.seed)
+        if hashed.digest != digest:
+            raise FileBusy(f"{real} was changed just now", hint="run it again")
+        gathering.begin()
+        self._store.adopt(real, hashed, self._index, link=self._link)
+
+    def _register(self) -> None:
+        self._workspace.baseline.prepare()
+        self._store.register(self._workspace.baseline.id, self._workspace.root)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _told(changes: Iterable[Change]) -> str:
+    """How many files were added, changed and deleted."""
+    added = changed = deleted = 0
+    for _, old, new in changes:
+        is_file = [node is not None and node.kind != DIR for node in (old, new)]
+        if is_file == [True, True]:
+            changed += 1
+        else:
+            added += is_file[1]
+            deleted += is_file[0]
+    told = [
+        f"{n:,} {what}"
+        for n, what in ((added, "added"), (changed, "changed"), (deleted, "deleted"))
+        if n
+    ]
+    return ", ".join(told) or "directories only"
