@@ -280,7 +280,7 @@ def test_any_sequence_of_events_leaves_what_the_model_says(project):
     empty, tracker = project.manifest_file.read_bytes(), project.tracker()
 
     @settings(
-        max_examples=40,
+        max_examples=60,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

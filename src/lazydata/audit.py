@@ -25,9 +25,21 @@ def wrote(path: str) -> bool:
     return path in _written
 
 
+def wrote_in(directory: str) -> bool:
+    """The same for any file in a directory, at any depth."""
+    return any(path.startswith(directory + os.sep) for path in list(_written))
+
+
 def forget(path: str) -> None:
     """What was written to a path is settled."""
     _written.pop(path, None)
+
+
+def forget_in(directory: str) -> None:
+    """The same for all files in a directory."""
+    for path in list(_written):
+        if path.startswith(directory + os.sep):
+            _written.pop(path, None)
 
 
 class OwnWork:

@@ -13,6 +13,7 @@ from lazydata.links import protect
 from lazydata.packs import OBJECTS, SIZE, PackedObject, PackWriter
 
 SMALL = 64 << 10  # bytes below which an object of a tracked directory goes into a pack
+_PACKS_AT_ONCE = 4  # that are flushed and named together: what is in them is held in memory
 
 
 class Gathering(AbstractContextManager["Gathering"]):
@@ -34,7 +35,8 @@ class Gathering(AbstractContextManager["Gathering"]):
     def __init__(self, store: Inbox, begin: Callable[[], None] | None = None) -> None:
         self._store, self._begin = store, begin
         self._few: list[tuple[Digest, bytes]] = []
-        self._seen: set[Digest] = set()
+        self._seen: set[Digest] = set()  # of those that the store does not show yet
+        self._many = False
         self._file: IO[bytes] | None = None
         self._writer: PackWriter | None = None
         self._temp = ""
@@ -61,13 +63,16 @@ class Gathering(AbstractContextManager["Gathering"]):
             if len(data) >= SMALL:  # the tree of a large directory
                 self._store.put([(digest, data)])
                 continue
-            if self._writer is None and not self._written and len(self._few) < FLUSHED_ALONE:
+            if self._writer is None and not self._many and len(self._few) < FLUSHED_ALONE:
                 self._few.append((digest, data))
                 continue
+            self._many = True
             for few, its in self._few:
                 self._add(few, its)
             self._few = []
             self._add(digest, data)
+        if len(self._written) >= _PACKS_AT_ONCE:
+            self._name_packs()
 
     def finish(self) -> None:
         """Make all of it durable, then give it names.
@@ -77,7 +82,11 @@ class Gathering(AbstractContextManager["Gathering"]):
         """
         if self._few:
             self._store.put(self._few)
+            self._few = []
         self._close()
+        self._name_packs()
+
+    def _name_packs(self) -> None:
         if not self._written:
             return
         flush_files([temp for temp, _, _ in self._written])
@@ -90,6 +99,8 @@ class Gathering(AbstractContextManager["Gathering"]):
         for _, name, packed in self._written:
             packs.note(name, packed)
         self._written = []
+        self._seen = {each.digest for each in self._writer.objects} if self._writer else set()
+        self._many = True
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

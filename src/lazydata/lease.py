@@ -70,6 +70,29 @@ class Lease:
             fcntl.fcntl(self._descriptor, _F_SETLEASE, fcntl.F_UNLCK)
 
 
+def is_written(descriptor: int, device: int) -> bool:
+    """As ``has_writer``, of a file that is open for reading only; for many files in a row.
+
+    Args:
+        descriptor: of the file.
+        device: that it is on.
+    """
+    if is_network("", device):
+        return False
+    try:
+        import fcntl
+        import signal
+
+        fcntl.fcntl(descriptor, _F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, _F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, _F_SETLEASE, fcntl.F_UNLCK)
+    except (ImportError, AttributeError, ValueError):  # another system
+        return False
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    return False
+
+
 def has_writer(path: str) -> bool:
     """Whether anybody holds a file open for writing, or mapped writable.
 

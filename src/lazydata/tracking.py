@@ -95,6 +95,8 @@ def _settle(
 
         path = absolute(os.fsdecode(name))
         workspace = Workspace.governing(path)
+        place, is_directory = os.path.realpath(path), os.path.isdir(path)
+        wrote = audit.wrote_in(place) if is_directory else audit.wrote(place)
         seen_ns = time.time_ns()
         manifest = stamp_of(workspace.file)
         with workspace.index() as index:
@@ -103,13 +105,18 @@ def _settle(
                 path,
                 index,
                 script=_usage(script, workspace.root, is_label),
-                output=output or audit.wrote(os.path.realpath(path)),
+                output=output or wrote,
                 link=not output,
                 on_change=on_change,
             )
         if settled.is_listed:
             audit.forget(real)
-        status = os.stat(real)
+            if is_directory:
+                audit.forget_in(real)
+        try:
+            status = os.stat(real)
+        except OSError:
+            return  # a symlink in a tracked directory may lead nowhere
         if (
             settled.stamp == stamp_from(status)
             and stamp_of(workspace.file) == manifest

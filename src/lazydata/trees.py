@@ -132,8 +132,15 @@ class Trees:
             yield path, nodes
             stack += [(f"{path}{n.name}/", n.digest) for n in reversed(nodes) if n.kind == DIR]
 
-    def diff(self, old: Digest | None, new: Digest | None) -> Iterator[Change]:
-        """What differs; new directories before what is in them, removed ones after it."""
+    def diff(
+        self, old: Digest | None, new: Digest | None, *, seen: list[Digest] | None = None
+    ) -> Iterator[Change]:
+        """What differs; new directories before what is in them, removed ones after it.
+
+        Args:
+            old, new: roots; None for nothing.
+            seen: gets the trees of the new side that differ.
+        """
         stack: list[tuple[str, Digest | None, Digest | None] | Change] = [("", old, new)]
         while stack:
             top = stack.pop()
@@ -143,6 +150,8 @@ class Trees:
             path, one, other = top
             if one == other:
                 continue
+            if seen is not None and other is not None:
+                seen.append(other)
             olds = {node.name: node for node in self.read(one)}
             news = {node.name: node for node in self.read(other)}
             later: list[tuple[str, Digest | None, Digest | None] | Change] = []

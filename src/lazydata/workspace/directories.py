@@ -20,7 +20,7 @@ from lazydata.errors import FileBusy, UsageError, from_os_error
 from lazydata.gathering import SMALL, Gathering
 from lazydata.ignoring import Ignore
 from lazydata.index import Index, signed, unsigned
-from lazydata.lease import Lease, has_writer
+from lazydata.lease import has_writer, is_written
 from lazydata.messages import warn
 from lazydata.progress import Meter
 from lazydata.scanning import UNKNOWN, WIDTH, Listing, alike, same_stamp, scan
@@ -287,8 +287,7 @@ class Looking:
                 after = os.fstat(descriptor)
                 if len(data) != after.st_size or after.st_mtime_ns != status.st_mtime_ns:
                     continue
-                with Lease(descriptor) as lease:
-                    written = lease.has_writer
+                written = is_written(descriptor, after.st_dev)
             finally:
                 os.close(descriptor)
             stamp = stamp_from(after)

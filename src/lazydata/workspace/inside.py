@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lazydata.digest import Digest
 from lazydata.errors import LazydataError, ObjectCorrupt, ObjectMissing, RemoteObjectMissing
+from lazydata.ignoring import Ignore
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec, Version
 from lazydata.messages import say
 from lazydata.tree import DIR, LINK
-from lazydata.trees import Trees
+from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
 
 
@@ -33,6 +34,43 @@ def objects_of(
                     yield node.digest, size, f"{entry.path}{path}{node.name}"
     except (ObjectMissing, ObjectCorrupt):
         pass  # whoever needs the missing tree is told of it, by its own digest
+
+
+class PassedOver:
+    """What a tracked directory's own rules leave out: neither recorded, nor deleted, nor touched.
+
+    Args:
+        root: of the workspace.
+        real: the directory, absolute.
+    """
+
+    def __init__(self, root: str, real: str) -> None:
+        self._root, self._real = root, real
+        self._rules: dict[str, Ignore | None] = {}  # by directory; None: it is left out itself
+
+    def has(self, path: str, *, is_dir: bool) -> bool:
+        """Whether a path in the directory is left out."""
+        where, _, name = path.rpartition("/")
+        rules = self._of(where)
+        return rules is None or rules.skips(name, is_dir=is_dir)
+
+    def others(self, changes: Iterable[Change]) -> Iterator[Change]:
+        """Those changes that are about anything else."""
+        for change in changes:
+            node = change.old or change.new
+            if not self.has(change.path, is_dir=node is not None and node.kind == DIR):
+                yield change
+
+    def _of(self, where: str) -> Ignore | None:
+        if where not in self._rules:
+            if where:
+                parent, _, name = where.rpartition("/")
+                above = self._of(parent)
+                skipped = above is None or above.skips(name, is_dir=True)
+                self._rules[where] = None if skipped or above is None else above.inside(name)
+            else:
+                self._rules[where] = Ignore.of(self._root, self._real)
+        return self._rules[where]
 
 
 class Fetching:

@@ -30,7 +30,11 @@ def restore_inside(workspace: Workspace, index: Index, entry: Entry, version: st
     """
     digest = version_of(workspace, entry, version)
     if entry.portion:
-        return Portion(workspace, index, entry, entry.portion).restore(digest)
+        portion = Portion(workspace, index, entry, entry.portion)
+        if any(digest == each.digest for each in entry.versions):
+            return portion.restore(digest)
+        portion.restore_file(digest)
+        return digest
     place = workspace.place(entry.path.rstrip("/"))
     settling = SettlingDirectory(workspace, place, index)
     held = settling.look(take=True)

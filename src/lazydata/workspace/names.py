@@ -131,7 +131,7 @@ def version_of(workspace: Workspace, entry: Entry, prefix: str | None) -> Digest
     if prefix is None:
         return entry.latest.digest
     wanted = prefix.lower()
-    journal = [d for _, path, d in workspace.baseline.journal() if path == entry.path]
+    journal = [d for _, path, d in workspace.baseline.journal() if path == entry.name]
     known = dict.fromkeys([v.digest for v in entry.versions] + journal)
     fits = [d for d in known if d.startswith(wanted) or d.hex.startswith(wanted)]
     if not wanted or len(fits) > 1:

@@ -168,7 +168,7 @@ class Portion:
     ) -> Iterator[tuple[Change, str]]:
         """What differs from the latest version, and how that came about."""
         for change in self._diff(there, wanted):
-            was = self.trees.find(had, change.path)
+            was = self.trees.find(had, change.path) if had != EMPTY else None
             if change.old is None:
                 yield change, "never here" if was is None else "deleted"
             elif change.old.kind == DIR or change.old == was:
@@ -187,10 +187,28 @@ class Portion:
         wanted, there = self.listed(version), self.here()
         changes = self._diff(there, wanted)
         self.fetch(list(needed(changes)))
+        self._place(changes)
+        return wanted.digest
+
+    def restore_file(self, digest: Digest) -> None:
+        """Put a file's bytes in its place that were there once and are stored.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: they are not.
+        """
+        there = self.here()
+        size = os.path.getsize(self._workspace.store.check(digest, self._index))
+        kind = there.kind if there is not None and there.kind in (FILE, EXEC) else FILE
+        self._place(self._diff(there, Node(self.path.rpartition("/")[2], kind, digest, size, 1)))
+
+    def _place(self, changes: list[Change]) -> None:
+        """Carry out what somebody wants to have here, though it may not be what is listed."""
+        had = self._had()
         self._store([change for change in changes if change.old is not None])
         self._apply(changes)
-        self._remember(self._had(), wanted, [])
-        return wanted.digest
+        listed = self.trees.find(self._entry.latest.digest, self.path)
+        if listed is not None:  # so what differs from it counts as changed here
+            self._remember(had, listed, [])
 
     def fetch(self, nodes: Sequence[Node]) -> None:
         """Bring the objects of files into the store.
@@ -225,13 +243,16 @@ class Portion:
             hashed = hash_file(real, seed=self._index.seed)
             workspace.store.adopt(real, hashed, self._index, link=False)
             workspace.baseline.displaced(self._entry.path + change.path, hashed.digest)
+            name = f"{self._entry.path}{change.path}"
             say(
-                f"{self._entry.path}{change.path} was not recorded as it was: it is stored as "
-                f"{hashed.digest}"
+                f"{name} was not recorded as it was: it is stored, and `lazydata restore {name} "
+                f"--version {hashed.digest.hex[:12]}` gets it back"
             )
 
     def _had(self) -> Digest:
         """The tree of what was brought here so far."""
+        if not any(files for _, _, files in os.walk(self._real)):
+            return EMPTY  # where no file is left none was deleted
         baseline = self._workspace.baseline
         name = self._entry.path
         return baseline.get(name + "/") or baseline.get(name) or EMPTY

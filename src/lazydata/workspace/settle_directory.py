@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lazydata import manifest
-from lazydata.digest import Digest, Hashed, digest_of, hash_file
+from lazydata.digest import Digest
 from lazydata.errors import (
     FileBusy,
     FileChanged,
@@ -19,20 +18,20 @@ from lazydata.errors import (
     UsageError,
     from_os_error,
 )
-from lazydata.gathering import SMALL, Gathering
+from lazydata.gathering import Gathering
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec, Version, paths
 from lazydata.messages import say, warn
 from lazydata.progress import shown
 from lazydata.reconcile import RECORDS, REPLACES, Action, reconcile
-from lazydata.stamp import stamp_of
-from lazydata.tree import DIR, LINK, Node
-from lazydata.trees import Change, Trees
+from lazydata.tree import DIR, Node
+from lazydata.trees import EMPTY, Change, Trees
 from lazydata.workspace import Place, Workspace
 from lazydata.workspace.applying import Applying, needed
 from lazydata.workspace.directories import Held, Looking
-from lazydata.workspace.inside import Fetching
+from lazydata.workspace.inside import Fetching, PassedOver
 from lazydata.workspace.settle import NEW, Settled, policy_of
+from lazydata.workspace.storing import Storing
 
 _ATTEMPTS = 6
 _NAMED_AT_MOST = 5
@@ -66,10 +65,11 @@ class SettlingDirectory:
         self._store = workspace.store
         self._fetching = Fetching(workspace, index, self._name, remotes, jobs)
         self.trees = Trees(self._store, index, self._fetching.trees, name=self._name)
+        self._passed_over = PassedOver(workspace.root, place.real)
+        self._storing = Storing(workspace, index, self.trees, place.real, link=link)
         self.fetched: list[Digest] = []
         self.fetched_size = 0
         self._held: Held | None = None
-        self._ways: dict[Digest, dict[str, Digest | None]] = {}  # trees on the way to paths
 
     def run(self) -> Settled:
         """Carry out what the table says.
@@ -121,7 +121,7 @@ class SettlingDirectory:
                 )
             if policy != "version":
                 return self._refuse(policy, f"{self._name} is not in lazydata.yml")
-            self._store_all(held, None, held.digest)
+            self._storing.all_of(held, None, held.digest)
             say(f"Tracking a new directory {self._name} ({_count(held.files, 'file')})")
             return self._record(NEW, held, None)
         latest = entry.latest.digest
@@ -146,9 +146,14 @@ class SettlingDirectory:
                 changes = _told(self.trees.diff(latest, now.digest))
                 return self._refuse(policy, f"{self._name} has changed ({changes})")
             return self._changed(action, now, held, entry, baseline)
-        if action in REPLACES or (held is not None and held.digest != latest):
+        if action in REPLACES or self._lacks_parts(held, latest):
             return self._bring(action, held, entry)
         return self._right(action, entry)
+
+    def _lacks_parts(self, held: Held | None, latest: Digest) -> bool:
+        if held is None or held.digest == latest:
+            return False
+        return any(self._passed_over.others(self.trees.diff(held.digest, latest)))
 
     def _entry(self) -> Entry | None:
         return self._workspace.view(self._index).entry(self._name)
@@ -178,7 +183,7 @@ class SettlingDirectory:
         """What the directory holds now, stored too if that is wanted; None if it is not there."""
         with (
             shown(f"looking at {self._name}") as meter,
-            Gathering(self._store, self._register) as gathering,
+            Gathering(self._store, self._storing.register) as gathering,
         ):
             looking = Looking(
                 self._index,
@@ -214,10 +219,17 @@ class SettlingDirectory:
                 if change.new is not None
             }
             return self.trees.changed(entry.latest.digest, edits)
-        if parts is None or parts == baseline:
+        try:
+            if parts is not None:
+                self.trees.bring(baseline)
+            found = list(self.trees.diff(parts or baseline, held.digest))
+        except (ObjectMissing, ObjectCorrupt):
+            if parts is not None:
+                raise
+            return whole  # nobody knows what it was before
+        edits = {c.path: c.new for c in self._passed_over.others(found)}
+        if parts is None and len(edits) == len(found):
             return whole
-        self.trees.bring(baseline)
-        edits = {change.path: change.new for change in self.trees.diff(parts, held.digest)}
         return self.trees.changed(baseline, edits)
 
     def _refuse(self, policy: str, message: str) -> Settled:
@@ -237,16 +249,16 @@ class SettlingDirectory:
         if action == Action.RECORD_OVER and baseline is not None:
             merged = self._merged(baseline, now, before)
             if merged is not None:
-                self._store_all(held, baseline, now.digest)
+                self._storing.all_of(held, baseline, now.digest)
                 if merged.digest == before:
                     return self._bring(Action.UPDATE, held, entry)
                 now = merged
         try:
             told = _told(self.trees.diff(before, now.digest))
-            self._store_all(held, before, now.digest)
+            self._storing.all_of(held, before, now.digest)
         except (ObjectMissing, ObjectCorrupt):  # nobody knows what the last version was
             told = _count(now.files, "file")
-            self._store_all(held, None, now.digest)
+            self._storing.all_of(held, None, now.digest)
         say(f"Tracked directory {self._name} changed, recording a new version ({told})")
         if action == Action.RECORD_UNKNOWN:
             warn(
@@ -287,7 +299,7 @@ class SettlingDirectory:
         latest = entry.latest
         self.trees.bring(latest.digest)
         here = held.digest if held else None
-        fetched = self._fetch(self.trees.diff(here, latest.digest))
+        fetched = self._fetch(self._changes(held, latest.digest))
         if action == Action.DISPLACE and here is not None:
             self._workspace.baseline.displaced(self._name, here)
             say(
@@ -303,11 +315,25 @@ class SettlingDirectory:
             if now is None or now.latest != latest:
                 return None
         root = Node("", DIR, latest.digest, latest.size or 0, latest.files or 0)
+        if action not in (Action.UPDATE, Action.DISPLACE):
+            # Should this end half-way, what is not there yet was not deleted.
+            with self._workspace.baseline.lock():
+                self._workspace.baseline.put(
+                    {self._name: latest.digest, self._name + "/": here or EMPTY}
+                )
         self.replace(held, root)
         if self._lacks_usage(entry):
             with self._workspace.baseline.lock():
                 self._add_usage(entry)
         return Settled(action if action in REPLACES else Action.RESTORE, latest.digest)
+
+    def _changes(self, held: Held | None, latest: Digest) -> Iterator[Change]:
+        """What is to be done to have a version here."""
+        here = held.digest if held else None
+        for change in self._passed_over.others(self.trees.diff(here, latest)):
+            # Where no file is left all are brought, and what else is there is the user's.
+            if change.new is not None or (held is not None and held.files):
+                yield change
 
     def replace(self, held: Held | None, root: Node) -> None:
         """Make the directory what a tree says; what leaves it is in the store then.
@@ -320,16 +346,15 @@ class SettlingDirectory:
             ObjectMissing: something is nowhere; nothing was changed.
             FileBusy, FileChanged: somebody works in it.
         """
-        here = held.digest if held else None
-        self._fetch(self.trees.diff(here, root.digest))
+        self._fetch(self._changes(held, root.digest))
         if held is not None:
-            self._store_all(held, root.digest, held.digest)
+            self._storing.all_of(held, root.digest, held.digest)
         with shown(f"restoring {self._name}") as meter:
             meter.expect(files=root.files)
             applying = Applying(
                 self._workspace, self._index, self.trees, self._real, self._name, meter
             )
-            applying.run(self.trees.diff(here, root.digest), root)
+            applying.run(self._changes(held, root.digest), root)
         with self._workspace.baseline.lock():
             self._set_baseline(root.digest)
 
@@ -340,7 +365,7 @@ class SettlingDirectory:
             return Settled(action, entry.latest.digest)
         try:
             if action == Action.SETTLE and self._held is not None:
-                self._store_all(self._held, None, self._held.digest)
+                self._storing.all_of(self._held, None, self._held.digest)
             with self._workspace.baseline.lock():
                 self._set_baseline(entry.latest.digest)
                 self._add_usage(entry)
@@ -402,60 +427,6 @@ class SettlingDirectory:
         self.fetched += lacking
         self.fetched_size += sum(sizes[digest] for digest in lacking)
         return len(lacking)
-
-    def _store_all(self, held: Held, old: Digest | None, new: Digest) -> None:
-        """See that the store has all that distinguishes the directory from another version."""
-        if held.is_stored and held.digest == new:
-            return
-        files: dict[Digest, str] = {}
-        lists: dict[Digest, None] = {new: None}
-        for change in self.trees.diff(old, new):
-            self._above(change.path, new, lists)
-            if change.new is None or change.new.kind == LINK:
-                continue
-            if change.new.kind == DIR:
-                lists[change.new.digest] = None
-            else:
-                files.setdefault(change.new.digest, change.path)
-        with Gathering(self._store, self._register) as gathering:
-            gathering.add([(d, self.trees.data(d)) for d in self._store.lacking(lists)])
-            lacking = self._store.lacking(files)
-            for digest in lacking:
-                self._store_file(digest, files[digest], gathering)
-            gathering.finish()
-
-    def _above(self, path: str, root: Digest, lists: dict[Digest, None]) -> None:
-        """The trees on the way to a path; each is looked for once."""
-        seen = self._ways.setdefault(root, {"": root})
-        where = path.rpartition("/")[0]
-        if where in seen:
-            return
-        self._above(where, root, lists)
-        parent = seen.get(where.rpartition("/")[0])
-        name = where.rpartition("/")[2]
-        found = [n for n in self.trees.read(parent) if n.name == name and n.kind == DIR]
-        seen[where] = found[0].digest if found else None
-        if found:
-            lists[found[0].digest] = None
-
-    def _store_file(self, digest: Digest, path: str, gathering: Gathering) -> None:
-        real = os.path.join(self._real, *path.split("/"))
-        if stamp_of(real).size < SMALL:
-            with open(real, "rb") as file:
-                data = file.read()
-            if digest_of(data, digest.algorithm) != digest:
-                raise FileBusy(f"{real} was changed just now", hint="run it again")
-            gathering.add([(digest, data)])
-            return
-        hashed: Hashed = hash_file(real, seed=self._index.seed)
-        if hashed.digest != digest:
-            raise FileBusy(f"{real} was changed just now", hint="run it again")
-        gathering.begin()
-        self._store.adopt(real, hashed, self._index, link=self._link)
-
-    def _register(self) -> None:
-        self._workspace.baseline.prepare()
-        self._store.register(self._workspace.baseline.id, self._workspace.root)
 
 
 def _count(number: int, what: str) -> str:

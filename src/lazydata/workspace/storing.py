@@ -1,0 +1,77 @@
+"""Store what is in a tracked directory, as far as the store lacks it."""
+
+from __future__ import annotations
+
+import os
+
+from lazydata.digest import Digest, digest_of, hash_file
+from lazydata.errors import FileBusy
+from lazydata.gathering import SMALL, Gathering
+from lazydata.index import Index
+from lazydata.stamp import stamp_of
+from lazydata.tree import DIR, LINK
+from lazydata.trees import Trees
+from lazydata.workspace import Workspace
+from lazydata.workspace.directories import Held
+
+
+class Storing:
+    """The way from one directory into the store.
+
+    Args:
+        workspace, index: as elsewhere.
+        trees: has those of the directory.
+        real: where it is, absolute.
+        link: whether its files may be hardlinked into the store.
+    """
+
+    def __init__(
+        self, workspace: Workspace, index: Index, trees: Trees, real: str, *, link: bool
+    ) -> None:
+        self._workspace, self._index, self._trees = workspace, index, trees
+        self._real, self._link = real, link
+        self._store = workspace.store
+
+    def register(self) -> None:
+        """Name the workspace in the store, before its first object arrives."""
+        self._workspace.baseline.prepare()
+        self._store.register(self._workspace.baseline.id, self._workspace.root)
+
+    def all_of(self, held: Held, old: Digest | None, new: Digest) -> None:
+        """See that the store has all that distinguishes one version from another.
+
+        Args:
+            held: what the directory holds now: all files that ``new`` has and ``old`` has not.
+            old, new: trees; None for nothing.
+
+        Raises:
+            FileBusy: a file was changed since it was looked at.
+        """
+        if held.is_stored and held.digest == new:
+            return
+        files: dict[Digest, str] = {}
+        lists: list[Digest] = [new]
+        for change in self._trees.diff(old, new, seen=lists):
+            if change.new is not None and change.new.kind not in (DIR, LINK):
+                files.setdefault(change.new.digest, change.path)
+        with Gathering(self._store, self.register) as gathering:
+            gathering.add([(d, self._trees.data(d)) for d in self._store.lacking(lists)])
+            for digest in self._store.lacking(files):
+                self._file(digest, files[digest], gathering)
+            gathering.finish()
+
+    def _file(self, digest: Digest, path: str, gathering: Gathering) -> None:
+        real = os.path.join(self._real, *path.split("/"))
+        busy = FileBusy(f"{real} was changed just now", hint="run it again")
+        if stamp_of(real).size < SMALL:
+            with open(real, "rb") as file:
+                data = file.read(SMALL)
+            if digest_of(data, digest.algorithm) != digest:
+                raise busy
+            gathering.add([(digest, data)])
+            return
+        hashed = hash_file(real, seed=self._index.seed)
+        if hashed.digest != digest:
+            raise busy
+        gathering.begin()
+        self._store.adopt(real, hashed, self._index, link=self._link)
