@@ -1444,3 +1444,119 @@ def test_fresh_output_is_never_replaced_by_an_older_version(tracked, calls, edit
     assert reply.error is None or not reply.error
     assert tracked.read(D + CATS) == NEW
     assert held(tracked)[CATS] == (FILE, NEW)
+
+
+# -- what a second reading found
+
+
+def merge_of(project, base, ours, theirs):
+    """What ``track`` leaves where both sides moved on from one version, and its warnings."""
+
+    def have(tree):
+        shutil.rmtree(project.root / D, ignore_errors=True)
+        put(project, D, tree)
+
+    have(base)
+    project.run_cli("track", D)
+    first = project.manifest_file.read_bytes()
+    have(theirs)
+    project.run_cli("track", D)
+    second = project.manifest_file.read_bytes()
+    project.manifest_file.write_bytes(first)
+    project.run_cli("track", D)
+    have(ours)
+    project.manifest_file.write_bytes(second)
+    told = project.run_cli("track", D).stderr
+    return on_disk(project.root / D), told
+
+
+def test_directory_that_one_side_removed_stays_with_what_the_other_put_in(project):
+    base = {"a": (FILE, b"a"), "x": EMPTY}
+    ours, theirs = {"a": (FILE, b"a")}, {"a": (FILE, b"a"), "x/new": (FILE, b"n")}
+    assert merge_of(project, base, ours, theirs)[0] == theirs
+
+
+def test_file_in_the_way_of_the_others_directory_is_told(project):
+    base = files({"a": b"a", "x/old": b"o"})
+    ours = files({"a": b"a", "x": b"ours"})
+    theirs = files({"a": b"a", "x/old": b"o", "x/new": b"n"})
+    now, told = merge_of(project, base, ours, theirs)
+    assert now == ours
+    assert D + "x" in told
+
+
+def test_entry_that_does_not_say_how_many_files_is_restored(tracked, calls):
+    text = "".join(
+        line
+        for line in tracked.manifest_file.read_text().splitlines(keepends=True)
+        if "files: 3" not in line
+    )
+    tracked.manifest_file.write_text(text)
+    for path in FILES:
+        (tracked.root / D / path).unlink()
+    calls.track(D)
+    assert contents(tracked.root / D) == FILES
+    assert tracked.manifest_file.read_text() == text
+
+
+def test_execute_bit_arrives_with_other_content(tracked, calls, edit):
+    first = tracked.manifest_file.read_bytes()
+    edit({CATS: NEW})
+    (tracked.root / D / CATS).chmod(0o755)
+    calls.track(D)
+    second = tracked.manifest_file.read_bytes()
+    for text, kind in ((first, FILE), (second, EXEC)):
+        tracked.manifest_file.write_bytes(text)
+        calls.track(D)
+        assert on_disk(tracked.root / D)[CATS][0] == kind
+        assert tracked.manifest_file.read_bytes() == text
+
+
+def test_edit_during_a_restore_is_seen(project):
+    put(project, D, files({f"{n % 9}/{n}": b"number %d" % n for n in range(3000)}))
+    project.run_cli("track", D)
+    shutil.rmtree(project.root / D)
+    process = project.popen(f"from lazydata import track\ntrack({D!r})")
+    path = project.root / D / "0/0"
+    while not path.exists():
+        assert process.poll() is None
+    path.write_bytes(b"edited meanwhile")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "modified" in project.run_cli("status", D).stdout
+    project.run_cli("track", D)
+    assert path.read_bytes() == b"edited meanwhile"
+    assert held(project)["0/0"] == (FILE, b"edited meanwhile")
+
+
+def test_processes_that_miss_one_directory_all_get_it(project):
+    put(project, D, MANY)
+    project.run_cli("track", D)
+    shutil.rmtree(project.root / D)
+    code = f"from lazydata import track\ntrack({D!r})"
+    processes = [project.popen(code) for _ in range(4)]
+    told = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, told
+    assert on_disk(project.root / D) == MANY
+
+
+@pytest.mark.parametrize("target", ["2.jpg", "../dogs"])
+def test_link_to_what_is_there_is_fine(images, calls, target):
+    (images.root / D / "cats/link").symlink_to(target)
+    calls.track(D)
+    assert calls.track(D + "cats/link").stderr == ""
+    assert calls.track(D + "cats/link").value == D + "cats/link"
+
+
+def test_push_sends_what_is_on_disk_though_the_store_lost_it(tracked, tmp_path):
+    tracked.run_cli("add-remote", str(tmp_path / "remote"))
+    shutil.rmtree(tracked.lazydata_home / "store")
+    tracked.run_cli("push")
+    assert version(stored(tracked), tracked.versions(D)[-1]) == TREE
+
+
+def test_part_that_was_changed_is_refused_before_the_rest_is_restored(tracked, calls, edit):
+    edit({CATS: NEW, "cats/2.jpg": None})
+    reply = calls.ask("value = track(path, on_change='error')", path=D + "cats")
+    assert "FileChanged" in reply.error
+    assert not (tracked.root / D / "cats/2.jpg").exists()

@@ -96,17 +96,23 @@ class Store(Adopting):
             path = self.path_of(digest)
         return path
 
-    def read(self, digest: Digest) -> bytes:
-        """The bytes of a small object, hashed.
+    def read(self, digest: Digest, *, at_most: int) -> bytes:
+        """The bytes of an object, hashed.
+
+        Args:
+            digest: of the object.
+            at_most: bytes; a larger one is refused before it is read.
 
         Raises:
-            ObjectMissing, ObjectCorrupt: as ``check``.
+            ObjectMissing, ObjectCorrupt: as ``check``; also for one that is too large.
         """
         data = self.packs.read_held(digest)
         if data is None and not os.path.exists(self.path_of(digest)):
             data = self._packed(digest)
         if data is None:
             path = self.find(digest)
+            if os.path.getsize(path) > at_most:
+                raise ObjectCorrupt(f"{digest} has {os.path.getsize(path):,} bytes: too many")
             with open(path, "rb") as file:
                 data = file.read()
             actual = digest_of(data, digest.algorithm)

@@ -46,7 +46,9 @@ _PLAIN = {escaped: plain for plain, escaped in _ESCAPES.items()}
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPED = re.compile(r"\\(?:.|$)", re.DOTALL)
 # What a manifest refuses in a path is refused in a name, as Windows spells it too.
-_GIT, _OURS = frozenset({".git", "git~1"}), ".lazydata"
+_GIT = frozenset({".git", "git~1"})
+# A manifest would make a workspace of its own, which nobody has seen in a review.
+_OURS = frozenset({".lazydata", "lazydata.yml"})
 _ELSEWHERE = frozenset({"", ".", ".."})
 _SEPARATORS_HERE = "\\:" if os.name == "nt" else ""
 
@@ -89,7 +91,7 @@ def problem(name: str) -> str | None:
     spelled = {part.casefold().rstrip(" .") for part in parts}
     if not _GIT.isdisjoint(spelled):
         return f"the name {name!r} belongs to git"
-    return f"the name {name!r} belongs to lazydata" if _OURS in spelled else None
+    return f"the name {name!r} belongs to lazydata" if not _OURS.isdisjoint(spelled) else None
 
 
 def encode(nodes: Iterable[Node]) -> bytes:

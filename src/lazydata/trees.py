@@ -12,6 +12,7 @@ from lazydata.store import Store
 from lazydata.tree import DIR, Node, decode, encode
 
 EMPTY = digest_of(encode([]))
+AT_MOST = 256 << 20  # bytes of a tree: some million names
 
 
 class Change(NamedTuple):
@@ -57,12 +58,12 @@ class Trees:
         if found is not None and digest_of(found) == digest:
             return found
         try:
-            return self._store.read(digest)
+            return self._store.read(digest, at_most=AT_MOST)
         except ObjectMissing:
             if self._fetch is None:
                 raise
             self._fetch([digest])
-            return self._store.read(digest)
+            return self._store.read(digest, at_most=AT_MOST)
 
     def bring(self, root: Digest) -> None:
         """Fetch all trees of a directory that the store lacks, level by level.
@@ -122,15 +123,6 @@ class Trees:
                 return None
             node = next((each for each in self.read(node.digest) if each.name == name), None)
         return node
-
-    def below(self, root: Digest) -> Iterator[tuple[str, list[Node]]]:
-        """Each directory of a tree, its path (``""`` or ending in ``/``), and what is in it."""
-        stack = [("", root)]
-        while stack:
-            path, digest = stack.pop()
-            nodes = self.read(digest)
-            yield path, nodes
-            stack += [(f"{path}{n.name}/", n.digest) for n in reversed(nodes) if n.kind == DIR]
 
     def diff(
         self, old: Digest | None, new: Digest | None, *, seen: list[Digest] | None = None
@@ -216,7 +208,9 @@ class Trees:
                 if node is not None and node.kind != DIR:
                     table[name] = node
                 elif node is None and leaf not in tables:
-                    table.pop(name, None)
+                    there = table.get(name)
+                    if there is not None and (there.kind != DIR or there.digest == EMPTY):
+                        table.pop(name)
             wanted = changes.get(path)
             parent, _, name = path.rpartition("/")
             made = self._directory(name, list(table.values()))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from lazydata import fsutil, links
-from lazydata.digest import Hashed
-from lazydata.errors import FileBusy, PathOutside, UsageError, from_os_error
+from lazydata.digest import Hashed, hash_file
+from lazydata.errors import FileBusy, FileChanged, PathOutside, UsageError, from_os_error
 from lazydata.ignoring import Ignore
 from lazydata.index import Index, signed
 from lazydata.progress import Meter
-from lazydata.scanning import UNKNOWN, WIDTH, scan
-from lazydata.stamp import is_racy, stamp_of
+from lazydata.scanning import UNKNOWN, WIDTH, same_stamp, scan
+from lazydata.stamp import Stamp, grain_of, stamp_of
 from lazydata.tree import DIR, EXEC, LINK, Node
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
@@ -31,6 +32,25 @@ class _Ready(NamedTuple):
     change: Change
     temp: str
     fingerprint: bytes
+
+
+class _Placed(NamedTuple):
+    """A file that was put in its place.
+
+    Args:
+        fingerprint: of its bytes.
+        stamp: right after that.
+        seen_ns: the clock then.
+    """
+
+    fingerprint: bytes
+    stamp: Stamp
+    seen_ns: int
+
+    def may_differ(self, now: Stamp) -> bool:
+        """Whether it may have been written to since; our own link moved the ctime."""
+        same = same_stamp(Stamp((*now[:4], 0)), Stamp((*self.stamp[:4], 0)))
+        return not same or self.stamp.mtime_ns >= self.seen_ns - grain_of(self.stamp)
 
 
 class Applying:
@@ -53,7 +73,7 @@ class Applying:
         self._safe: set[str] = set()  # directories that are known to be no symlinks
         self._known: dict[str, Remembered] = {}
         self._new: dict[str, Node] = {}  # directories that were made now
-        self._prints: dict[str, dict[str, bytes]] = {}  # of files that were put in these
+        self._prints: dict[str, dict[str, _Placed]] = {}  # files that were put in these
 
     def run(self, changes: Iterable[Change], root: Node | None) -> None:
         """Carry out changes, in their order; the store has all objects that they need.
@@ -211,20 +231,39 @@ class Applying:
                 if old is not None:
                     self._remove(each.change)
                 if not fsutil.add_name(each.temp, real, durable=False):
-                    raise FileBusy(f"{name} was made just now", hint="run it again")
+                    self._accept(real, name, each.change.new)
+                    fsutil.remove(each.temp)
             else:
                 expected = self._expected(each.change.path, old)
                 put_in_place(
                     self._workspace, self._index, each.temp, real, expected, name, durable=False
                 )
+                if each.change.new is not None:
+                    self._set_mode(real, each.change.new)  # not that of what was there
             where, _, base = each.change.path.rpartition("/")
             if where in self._new:
-                self._prints.setdefault(where, {})[base] = each.fingerprint
+                placed = _Placed(each.fingerprint, stamp_of(real), time.time_ns())
+                self._prints.setdefault(where, {})[base] = placed
         if together:
             fsutil.flush_files([self._at(each.change.path) for each in ready], together=True)
         else:
             self._flush_names(touched)
         ready.clear()
+
+    @staticmethod
+    def _accept(real: str, name: str, node: Node | None) -> None:
+        """Another process may have been faster: fine, if it brought the same.
+
+        Raises:
+            FileBusy: it did not.
+        """
+        if os.path.isdir(real):
+            raise FileChanged(
+                f"{name} is to be a file, and there is a directory with something in it",
+                hint="move that away, then run it again",
+            )
+        if node is None or hash_file(real).digest != node.digest:
+            raise FileBusy(f"{name} was made just now", hint="run it again")
 
     @staticmethod
     def _flush_names(directories: Iterable[str]) -> None:
@@ -243,10 +282,7 @@ class Applying:
         self._index.put_directories(rows)
 
     def _row(self, path: str, node: Node) -> tuple[object, ...] | None:
-        import time
-
         directory, prints = self._at(path), self._prints.get(path, {})
-        seen_ns = time.time_ns()
         listing = scan(directory, Ignore.of(self._workspace.root, directory))
         data = self._trees.data(node.digest)
         nodes = {each.name: each for each in self._trees.read(node.digest)}
@@ -260,8 +296,10 @@ class Applying:
             if kind == DIR:
                 below += nodes[name].digest
             elif kind != LINK:
-                fingerprints[at * 16 : at * 16 + 16] = prints.get(name, b"").ljust(16, b"\0")
-                if name not in prints or is_racy(listing.stamp(at), seen_ns):
+                placed = prints.get(name)
+                if placed is not None:
+                    fingerprints[at * 16 : at * 16 + 16] = placed.fingerprint.ljust(16, b"\0")
+                if placed is None or placed.may_differ(listing.stamp(at)):
                     listing.stats[at * WIDTH + 3] = UNKNOWN
         return (
             directory,

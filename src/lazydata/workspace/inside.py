@@ -25,15 +25,18 @@ def objects_of(
     if entry.kind == "file":
         yield version.digest, version.size, entry.path
         return
-    yield version.digest, None, entry.path
-    try:
-        for path, nodes in trees.below(version.digest):
-            for node in nodes:
-                if node.kind != LINK:
-                    size = None if node.kind == DIR else node.size
-                    yield node.digest, size, f"{entry.path}{path}{node.name}"
-    except (ObjectMissing, ObjectCorrupt):
-        pass  # whoever needs the missing tree is told of it, by its own digest
+    stack = [(entry.path, version.digest)]
+    while stack:
+        path, digest = stack.pop()
+        yield digest, None, path
+        try:
+            nodes = trees.read(digest)
+        except (ObjectMissing, ObjectCorrupt):
+            continue  # whoever needs the missing tree is told of it, by its own digest
+        for node in nodes:
+            if node.kind not in (DIR, LINK):
+                yield node.digest, node.size, path + node.name
+        stack += [(f"{path}{n.name}/", n.digest) for n in reversed(nodes) if n.kind == DIR]
 
 
 class PassedOver:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from lazydata import manifest
 from lazydata.digest import Digest
 from lazydata.errors import FileBusy, UsageError
+from lazydata.ignoring import Ignore
 from lazydata.index import Index
 from lazydata.manifest import Entry, Version
 from lazydata.messages import say
+from lazydata.scanning import scan
 from lazydata.tree import DIR, LINK, Node
 from lazydata.workspace import Workspace
 from lazydata.workspace.names import version_of
@@ -95,10 +97,15 @@ def files_inside(workspace: Workspace, entry: Entry) -> Iterator[str]:
     if not os.path.isdir(real):
         yield real
         return
-    for directory, _, names in os.walk(real):
-        for name in names:
+    stack = [(real, Ignore.of(workspace.root, real))]
+    while stack:
+        directory, ignore = stack.pop()
+        listing = scan(directory, ignore)
+        for at, name in enumerate(listing.names):
             path = os.path.join(directory, name)
-            if not os.path.islink(path):
+            if listing.kind(at) == DIR:
+                stack.append((path, ignore.inside(name)))
+            elif listing.kind(at) != LINK:
                 yield path
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lazydata import manifest
 from lazydata.digest import Digest, hash_file
-from lazydata.errors import FileChanged, LazydataError, NotTracked
+from lazydata.errors import FileChanged, LazydataError, NotTracked, ObjectCorrupt, ObjectMissing
 from lazydata.gathering import Gathering
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec
@@ -255,7 +255,12 @@ class Portion:
             return EMPTY  # where no file is left none was deleted
         baseline = self._workspace.baseline
         name = self._entry.path
-        return baseline.get(name + "/") or baseline.get(name) or EMPTY
+        had = baseline.get(name + "/") or baseline.get(name) or EMPTY
+        try:
+            self.trees.read(had)
+        except (ObjectMissing, ObjectCorrupt):
+            return EMPTY  # nobody knows, so nothing was deleted
+        return had
 
     def _diff(self, there: Node | None, wanted: Node) -> list[Change]:
         old = there.digest if there is not None and there.kind == DIR else None
@@ -304,7 +309,9 @@ class Portion:
             gathering.finish()
         baseline = self._workspace.baseline
         with baseline.lock():
-            baseline.put({name: whole, name + "/": None if parts == whole else parts})
+            # In this order: of a torn write the first line says that not all is here.
+            all_of_it: dict[str, Digest | None] = {name: whole, name + "/": None}
+            baseline.put(all_of_it if parts == whole else {name + "/": parts, name: whole})
 
 
 def settle_portion(
@@ -333,7 +340,9 @@ def settle_portion(
     action = Action.NOTHING
     if wanted is None and there is None:
         portion.listed()  # says what is wrong
-    elif wanted is not None and there != wanted:
+    elif wanted is not None and there != wanted and policy != "version":
+        left = portion.pull(dry_run=True).left
+    if not left and wanted is not None and there != wanted:
         left, action = portion.pull().left, Action.RESTORE
     if left:
         message = f"{portion.name} is not what lazydata.yml lists"
@@ -349,6 +358,6 @@ def settle_portion(
                 entry.path,
                 lambda text, view: manifest.add_usage(text, view, entry.path, script),
             )
-    if wanted is None or wanted.kind == DIR:
+    if wanted is None or wanted.kind in (DIR, LINK):
         return Settled(action, wanted.digest if wanted else None)
     return Settled.at(action, look(place.real, index, [wanted.digest]))

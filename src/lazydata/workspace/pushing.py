@@ -76,10 +76,12 @@ def push(
     trees = Trees(workspace.store, index)
     for entry in entries:
         for version in entry.versions:
+            is_latest = version is entry.latest
             for digest, size, path in objects_of(trees, entry, version):
                 wanted.setdefault(digest, path)
                 sizes.setdefault(digest, size)
-        latest[entry.latest.digest] = entry
+                if is_latest:
+                    latest[digest] = entry
 
     def find(digests: Collection[Digest]) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
         return _outgoing(workspace, digests, latest)
@@ -125,9 +127,9 @@ def _outgoing(
     found: list[Outgoing] = []
     failed: dict[Digest, LazydataError] = {}
     with workspace.index() as index:
-        for digest in store.lacking(digests):
-            if digest in latest:
-                _store_again(workspace, index, latest[digest])
+        lacking = [digest for digest in store.lacking(digests) if digest in latest]
+        for entry in {latest[digest].path: latest[digest] for digest in lacking}.values():
+            _store_again(workspace, index, entry)
         packed = _in_packs(store, digests)
         for digest in digests:
             if digest in packed:
@@ -190,9 +192,13 @@ def _left(
 
 def _store_again(workspace: Workspace, index: Index, entry: Entry) -> None:
     """A file that is right, and that the store has lost, is the object."""
-    if entry.kind == "directory":
-        return
     try:
+        if entry.kind == "directory":
+            from lazydata.workspace.settle_directory import SettlingDirectory
+
+            place = workspace.place(entry.path.rstrip("/"))
+            SettlingDirectory(workspace, place, index).store_again(entry)
+            return
         real = workspace.place(entry.path).real
         found = look(real, index, [entry.latest.digest])
         if found is not None and found.digest == entry.latest.digest:

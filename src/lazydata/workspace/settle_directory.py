@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lazydata import manifest
 from lazydata.digest import Digest
@@ -89,6 +89,12 @@ class SettlingDirectory:
             hint="wait until its writer is done, then run it again",
         )
 
+    def store_again(self, entry: Entry) -> None:
+        """Store what is right here, and that the store has lost."""
+        held = self.look(take=False)
+        if held is not None and held.digest == entry.latest.digest:
+            self._storing.all_of(held, None, held.digest)
+
     def state(self, entry: Entry) -> str:
         """How the directory stands, as ``status`` says it; nothing is changed or stored."""
         held = self.look(take=False)
@@ -111,7 +117,7 @@ class SettlingDirectory:
         if entry is None:
             self._check_new_name()
         policy = policy_of(self._workspace, self._index, self._on_change)
-        self._held = held = self.look(take=policy == "version" and self._only is None)
+        self._held = held = self._look(take=policy == "version" and self._only is None)
         if entry is None:
             if held is None:
                 raise NotTracked(
@@ -149,6 +155,18 @@ class SettlingDirectory:
         if action in REPLACES or self._lacks_parts(held, latest):
             return self._bring(action, held, entry)
         return self._right(action, entry)
+
+    def _look(self, *, take: bool) -> Held | None:
+        if take:
+            try:
+                return self.look(take=True)
+            except OSError as error:
+                if not isinstance(from_os_error(error, "store", self._name), FileDenied):
+                    raise
+            except FileDenied:
+                pass
+        # What is right may be looked at where nothing can be stored; if it is not, that is told.
+        return self.look(take=False)
 
     def _lacks_parts(self, held: Held | None, latest: Digest) -> bool:
         if held is None or held.digest == latest:
@@ -203,7 +221,8 @@ class SettlingDirectory:
         Returns:
             Digest, size and files; None where it is missing.
         """
-        if held is None or (not held.files and entry.latest.files):
+        was_empty = entry.latest.digest == EMPTY or entry.latest.files == 0
+        if held is None or not (held.files or was_empty):
             return None  # where no file is left none was deleted: all are to be had again
         whole = Node("", DIR, held.digest, held.size, held.files)
         baseline = self._workspace.baseline.get(self._name)
@@ -224,9 +243,10 @@ class SettlingDirectory:
                 self.trees.bring(baseline)
             found = list(self.trees.diff(parts or baseline, held.digest))
         except (ObjectMissing, ObjectCorrupt):
-            if parts is not None:
-                raise
-            return whole  # nobody knows what it was before
+            if parts is None:
+                return whole  # nobody knows what it was before
+            # Nor which parts were here: then none that is not here was deleted.
+            found = [c for c in self.trees.diff(baseline, held.digest) if c.new is not None]
         edits = {c.path: c.new for c in self._passed_over.others(found)}
         if parts is None and len(edits) == len(found):
             return whole
@@ -247,12 +267,9 @@ class SettlingDirectory:
         """Record what it is now; with what the manifest got meanwhile, where that can be."""
         before = entry.latest.digest
         if action == Action.RECORD_OVER and baseline is not None:
-            merged = self._merged(baseline, now, before)
-            if merged is not None:
-                self._storing.all_of(held, baseline, now.digest)
-                if merged.digest == before:
-                    return self._bring(Action.UPDATE, held, entry)
-                now = merged
+            now = self._merged(baseline, now, before)
+            if now.digest == before:
+                return self._bring(Action.UPDATE, held, entry)
         try:
             told = _told(self.trees.diff(before, now.digest))
             self._storing.all_of(held, before, now.digest)
@@ -266,25 +283,30 @@ class SettlingDirectory:
                 f"--version {before.hex[:12]}` gets the version before it back"
             )
         settled = self._record(action, Held(now.digest, now.size, now.files, False), entry)
-        if settled is None or now.digest == held.digest:
-            return settled
-        if action == Action.RECORD_OVER:
-            return None  # the manifest has both sides now, and the directory is to follow
-        self._workspace.baseline.put({self._name + "/": held.digest})
-        return None
+        # If the manifest has more than what is here, the directory is to follow.
+        return settled if now.digest == held.digest else None
 
-    def _merged(self, base: Digest, ours: Node, theirs: Digest) -> Node | None:
-        """Both sides' changes; ours where both touched a file. None where the base is lost."""
+    def _merged(self, base: Digest, ours: Node, theirs: Digest) -> Node:
+        """Both sides' changes; ours where both touched a file."""
         try:
             for digest in (base, theirs):
                 self.trees.bring(digest)
             mine = {change.path: change.new for change in self.trees.diff(base, ours.digest)}
             yours = {change.path: change.new for change in self.trees.diff(base, theirs)}
-        except ObjectMissing as error:
-            warn(f"{self._name} was changed here and in lazydata.yml, and {error.message}")
-            return None
+        except (ObjectMissing, ObjectCorrupt) as error:
+            warn(
+                f"{self._name} was changed here and in lazydata.yml, and {error.message}: what "
+                "either side deleted is kept, and your files where both have one"
+            )
+            mine = {
+                change.path: change.new
+                for change in self.trees.diff(theirs, ours.digest)
+                if change.new is not None
+            }
+            return self.trees.changed(theirs, mine)
         both = [p for p, node in mine.items() if p in yours and yours[p] != node]
-        files = [p for p in both if not all(n and n.kind == DIR for n in (mine[p], yours[p]))]
+        both += _in_the_way(mine, yours) + _in_the_way(yours, mine)
+        files = [p for p in both if not _are_directories(mine.get(p), yours.get(p))]
         if files:
             more = f" and {len(files) - _NAMED_AT_MOST:,} more" * (len(files) > _NAMED_AT_MOST)
             warn(
@@ -315,12 +337,6 @@ class SettlingDirectory:
             if now is None or now.latest != latest:
                 return None
         root = Node("", DIR, latest.digest, latest.size or 0, latest.files or 0)
-        if action not in (Action.UPDATE, Action.DISPLACE):
-            # Should this end half-way, what is not there yet was not deleted.
-            with self._workspace.baseline.lock():
-                self._workspace.baseline.put(
-                    {self._name: latest.digest, self._name + "/": here or EMPTY}
-                )
         self.replace(held, root)
         if self._lacks_usage(entry):
             with self._workspace.baseline.lock():
@@ -330,9 +346,18 @@ class SettlingDirectory:
     def _changes(self, held: Held | None, latest: Digest) -> Iterator[Change]:
         """What is to be done to have a version here."""
         here = held.digest if held else None
-        for change in self._passed_over.others(self.trees.diff(here, latest)):
-            # Where no file is left all are brought, and what else is there is the user's.
-            if change.new is not None or (held is not None and held.files):
+        changes = self._passed_over.others(self.trees.diff(here, latest))
+        if held is not None and held.files:
+            yield from changes
+            return
+        # Where no file is left all are brought. What else is there is the user's, and stays
+        # unless its name is needed.
+        removal: Change | None = None
+        for change in changes:
+            if removal is not None and change.path == removal.path:
+                yield removal
+            removal = change if change.new is None else None
+            if change.new is not None:
                 yield change
 
     def replace(self, held: Held | None, root: Node) -> None:
@@ -349,6 +374,9 @@ class SettlingDirectory:
         self._fetch(self._changes(held, root.digest))
         if held is not None:
             self._storing.all_of(held, root.digest, held.digest)
+        with self._workspace.baseline.lock():
+            # Should this end half-way, what is not there yet was not deleted.
+            self._set_baseline(root.digest, held.digest if held else EMPTY)
         with shown(f"restoring {self._name}") as meter:
             meter.expect(files=root.files)
             applying = Applying(
@@ -388,19 +416,24 @@ class SettlingDirectory:
             workspace.edit(
                 self._index, name, lambda text, view: manifest.record(text, view, name, version)
             )
-            if action != Action.RECORD_OVER or (
-                self._held is not None and now.digest == self._held.digest
-            ):
-                self._set_baseline(now.digest)
+            here = self._held.digest if self._held is not None else EMPTY
+            # A merge is the baseline only once the directory follows it.
+            if action != Action.RECORD_OVER or here == now.digest:
+                self._set_baseline(now.digest, here)
         return Settled(action, now.digest)
 
-    def _set_baseline(self, digest: Digest) -> None:
-        baseline, parts = self._workspace.baseline, self._name + "/"
+    def _set_baseline(self, digest: Digest, parts: Digest | None = None) -> None:
+        """Remember a version, and the tree of what is here of it, if that is not all."""
+        baseline, key = self._workspace.baseline, self._name + "/"
+        if parts is not None and parts != digest:
+            # In this order: of a torn write the first line says that not all is here.
+            baseline.put({key: parts, self._name: digest})
+            return
         new: dict[str, Digest | None] = {}
         if baseline.get(self._name) != digest:
             new[self._name] = digest
-        if baseline.get(parts) is not None:
-            new[parts] = None
+        if baseline.get(key) is not None:
+            new[key] = None
         if new:
             baseline.put(new)
 
@@ -427,6 +460,20 @@ class SettlingDirectory:
         self.fetched += lacking
         self.fetched_size += sum(sizes[digest] for digest in lacking)
         return len(lacking)
+
+
+def _in_the_way(some: Mapping[str, Node | None], others: Mapping[str, Node | None]) -> list[str]:
+    """Paths that one side made a file, and the other a directory with something in it."""
+    above = set()
+    for path in others:
+        while "/" in path:
+            path = path.rpartition("/")[0]
+            above.add(path)
+    return [p for p, node in some.items() if node and node.kind != DIR and p in above]
+
+
+def _are_directories(*nodes: Node | None) -> bool:
+    return all(node is not None and node.kind == DIR for node in nodes)
 
 
 def _count(number: int, what: str) -> str:
