@@ -281,6 +281,7 @@ def test_any_sequence_of_events_leaves_what_the_model_says(project):
 
     @settings(
         max_examples=60,
+        derandomize=True,  # more of them, and others, are for hours that nobody waits for
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -115,6 +115,14 @@ def test_a_footer_that_makes_no_sense_is_damage(line: str) -> None:
         footer(MAGIC + b"x" + lines + b"%016x\n" % len(lines) + MAGIC)
 
 
+@pytest.mark.parametrize("length", [b"-00000000000005f", b"              5f", b"0x0000000000005f"])
+def test_a_length_that_is_no_length_is_damage(length: bytes) -> None:
+    _, data, _ = pack(b"some bytes")
+    at = len(data) - 17 - len(MAGIC)
+    with pytest.raises(ObjectCorrupt):
+        footer(data[:at] + length + data[at + 16 :])
+
+
 def test_decoding_stops_at_the_size_that_is_claimed() -> None:
     _, data, packed = pack(bytes(8 << 20))
     stored = data[packed[0].offset : packed[0].offset + packed[0].stored]

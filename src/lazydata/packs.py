@@ -33,6 +33,7 @@ _TRAILER = 17 + len(MAGIC)
 _WINDOW = 8 << 20  # zstd asks for so much memory before it gives a byte
 _LEVEL = 3
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_LENGTH = re.compile(rb"[0-9a-f]{16}")
 
 
 class PackedObject(NamedTuple):
@@ -176,6 +177,8 @@ def read_footer(read: Callable[[int, int], bytes], size: int) -> list[PackedObje
         trailer = read(size - _TRAILER, _TRAILER)
         if trailer[16:] != b"\n" + MAGIC:
             raise ValueError("it does not end as one")
+        if not _LENGTH.fullmatch(trailer[:16]):
+            raise ValueError("its footer has no length")
         length = int(trailer[:16], 16)
         begin = size - _TRAILER - length
         if begin < len(MAGIC) or length > FOOTER_AT_MOST:

@@ -254,8 +254,9 @@ def decode(name: str, data: bytes) -> Claim:
                 f"index file {name} has format {header['format']}, this lazydata reads {FORMAT}",
                 hint="upgrade lazydata",
             )
-        project, supersedes = header["project"], tuple(header["supersedes"])
-        if header["format"] != FORMAT or not isinstance(project, str):
+        project, supersedes = header["project"], header["supersedes"]
+        is_ours = type(header["format"]) is int and header["format"] == FORMAT
+        if not is_ours or not isinstance(project, str) or not isinstance(supersedes, list):
             raise ValueError(head)
         if not all(isinstance(each, str) for each in supersedes):
             raise ValueError(head)
@@ -267,7 +268,7 @@ def decode(name: str, data: bytes) -> Claim:
             rows.append(_row(line))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ObjectCorrupt(f"index file {name} makes no sense in line {number}") from error
-    return Claim(project, tuple(rows), supersedes)
+    return Claim(project, tuple(rows), tuple(supersedes))
 
 
 def split(rows: Iterable[Row]) -> Iterable[tuple[Row, ...]]:
