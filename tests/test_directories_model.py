@@ -233,7 +233,12 @@ class Run:
         now = on_disk(self.top)
         assert self.manifest.read_bytes() == text
         self.nothing_is_lost(before)
+        if not has_files(before):
+            base.clear()  # where no file is left none was deleted
         expected = self.model.parts(before, part, may_stay=part not in latest)
+        if expected is not None and not has_files(before):
+            for path in filter(lambda path: below(part, path), expected):
+                expected[path].append(latest.get(path))
         if not any(below(part, path) for path in latest) or expected is None:
             # It is in no version, or a file is in the way: told, or brought up to date.
             if now != before or expected is None:
