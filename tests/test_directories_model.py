@@ -200,6 +200,10 @@ class Run:
         if not self.model.versions and not self.top.exists():
             assert reply.error[0] == "NotTracked"
             return
+        if reply.error[:1] == ["FileChanged"] and not has_files(before):
+            self.nothing_is_lost(before)  # a link of the user is in the way of a listed file
+            shutil.rmtree(self.top)
+            return
         assert not reply.error, (reply.error[0], reply.text)
         model, expected = self.model, self.model.outcomes(before)
         if expected is None:
