@@ -1560,3 +1560,17 @@ def test_part_that_was_changed_is_refused_before_the_rest_is_restored(tracked, c
     reply = calls.ask("value = track(path, on_change='error')", path=D + "cats")
     assert "FileChanged" in reply.error
     assert not (tracked.root / D / "cats/2.jpg").exists()
+
+
+def test_version_that_can_not_be_had_is_not_made_the_newest(tracked, calls, edit):
+    first = tracked.versions(D)[0]
+    edit({CATS: None, "large.bin": LARGE})
+    calls.track(D)
+    second = tracked.versions(D)[1]
+    tracked.run_cli("restore", D, "--version", first[7:19])
+    tracked.lose(LARGE)
+    before = tracked.state()
+    done = tracked.run_cli("restore", D, "--version", second[7:19], code=12)
+    assert "Traceback" not in done.stderr
+    assert tracked.state() == before
+    assert contents(tracked.root / D) == FILES

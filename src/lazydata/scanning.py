@@ -154,6 +154,21 @@ def alike(names: list[str]) -> Iterator[tuple[str, str]]:
         seen[plain] = name
 
 
+def leads_out(target: str, depth: int) -> bool:
+    """Whether a symlink leaves the tracked directory, as far as its text tells.
+
+    Args:
+        target: what the link says.
+        depth: how many directories below the tracked one it lies in.
+    """
+    parts = target.split("/")
+    up = 0
+    while up < len(parts) and parts[up] == "..":
+        up += 1
+    # A `..` after a name is where that name leads, and that may be anywhere.
+    return not target or target.startswith("/") or up > depth or ".." in parts[up:]
+
+
 def _is_temporary(name: str) -> bool:
     return name.startswith(".lazydata-") and name.endswith(".tmp")
 

@@ -15,12 +15,12 @@ from lazydata.errors import FileBusy, FileChanged, PathOutside, UsageError, from
 from lazydata.ignoring import Ignore
 from lazydata.index import Index, signed
 from lazydata.progress import Meter
-from lazydata.scanning import UNKNOWN, WIDTH, same_stamp, scan
+from lazydata.scanning import UNKNOWN, WIDTH, leads_out, same_stamp, scan
 from lazydata.stamp import Stamp, grain_of, stamp_of
 from lazydata.tree import DIR, EXEC, LINK, Node
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
-from lazydata.workspace.directories import Remembered, leads_out
+from lazydata.workspace.directories import Remembered
 from lazydata.workspace.placing import put_in_place, take_away
 
 AT_ONCE = 2000

@@ -23,7 +23,7 @@ from lazydata.index import Index, signed, unsigned
 from lazydata.lease import has_writer, is_written
 from lazydata.messages import warn
 from lazydata.progress import Meter
-from lazydata.scanning import UNKNOWN, WIDTH, Listing, alike, same_stamp, scan
+from lazydata.scanning import UNKNOWN, WIDTH, Listing, alike, leads_out, same_stamp, scan
 from lazydata.stamp import Stamp, is_racy, stamp_from
 from lazydata.store import Store
 from lazydata.tree import DIR, LINK, Node, decode, encode
@@ -114,7 +114,7 @@ class Looking:
         self._pool: ThreadPoolExecutor | None = None
 
     def look(self, root: str, directory: str) -> Held | None:
-        """What a directory holds; None if nothing is there, or nothing is in it.
+        """What a directory holds; None if nothing is there.
 
         Args:
             root: of the workspace; rules of what to ignore begin there.
@@ -359,21 +359,6 @@ class Looking:
                 hint="replace it by what it leads to, or list it in a .lazydataignore",
             )
         return Node(name, LINK, Digest(""), 0, 0, target)
-
-
-def leads_out(target: str, depth: int) -> bool:
-    """Whether a symlink leaves the tracked directory, as far as its text tells.
-
-    Args:
-        target: what the link says.
-        depth: how many directories below the tracked one it lies in.
-    """
-    parts = target.split("/")
-    up = 0
-    while up < len(parts) and parts[up] == "..":
-        up += 1
-    # A `..` after a name is where that name leads, and that may be anywhere.
-    return not target or target.startswith("/") or up > depth or ".." in parts[up:]
 
 
 class Remembered:

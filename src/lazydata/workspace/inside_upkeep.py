@@ -43,6 +43,7 @@ def restore_inside(workspace: Workspace, index: Index, entry: Entry, version: st
     listed = {each.digest: each for each in entry.versions}
     settling.trees.bring(digest)
     root = settling.trees.root(digest)
+    settling.prepare(held, root)  # what can't be had is told before anything is written
     if held is not None and held.digest not in listed:
         workspace.baseline.displaced(entry.path, held.digest)
         say(

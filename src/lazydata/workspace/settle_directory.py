@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lazydata import manifest
 from lazydata.digest import Digest
@@ -30,6 +30,7 @@ from lazydata.workspace import Place, Workspace
 from lazydata.workspace.applying import Applying, needed
 from lazydata.workspace.directories import Held, Looking
 from lazydata.workspace.inside import Fetching, PassedOver
+from lazydata.workspace.merging import count_of, merged, told_of
 from lazydata.workspace.settle import NEW, Settled, policy_of
 from lazydata.workspace.storing import Storing
 
@@ -128,7 +129,7 @@ class SettlingDirectory:
             if policy != "version":
                 return self._refuse(policy, f"{self._name} is not in lazydata.yml")
             self._storing.all_of(held, None, held.digest)
-            say(f"Tracking a new directory {self._name} ({_count(held.files, 'file')})")
+            say(f"Tracking a new directory {self._name} ({count_of(held.files, 'file')})")
             return self._record(NEW, held, None)
         latest = entry.latest.digest
         now = self.effective(held, entry)
@@ -149,7 +150,7 @@ class SettlingDirectory:
             assert now is not None
             assert held is not None
             if policy != "version":
-                changes = _told(self.trees.diff(latest, now.digest))
+                changes = told_of(self.trees.diff(latest, now.digest))
                 return self._refuse(policy, f"{self._name} has changed ({changes})")
             return self._changed(action, now, held, entry, baseline)
         if action in REPLACES or self._lacks_parts(held, latest):
@@ -181,15 +182,7 @@ class SettlingDirectory:
         if wrong is not None:
             raise UsageError(wrong[0], hint=wrong[1])
         view = self._workspace.view(self._index)
-        parent = self._name.rstrip("/")
-        while "/" in parent:
-            parent = parent.rpartition("/")[0]
-            if view.entry(parent + "/") is not None:
-                raise UsageError(
-                    f"{self._name} is inside the tracked directory {parent}/",
-                    hint=f"`lazydata track {parent}` records what changed in it",
-                )
-        inside = [path for path in view.files if path.startswith(self._name)]
+        inside = list(view.below(self._name.rstrip("/")))
         if inside:
             raise UsageError(
                 f"{self._name} has entries of their own in it: "
@@ -267,14 +260,14 @@ class SettlingDirectory:
         """Record what it is now; with what the manifest got meanwhile, where that can be."""
         before = entry.latest.digest
         if action == Action.RECORD_OVER and baseline is not None:
-            now = self._merged(baseline, now, before)
+            now = merged(self.trees, self._name, baseline, now, before)
             if now.digest == before:
                 return self._bring(Action.UPDATE, held, entry)
         try:
-            told = _told(self.trees.diff(before, now.digest))
+            told = told_of(self.trees.diff(before, now.digest))
             self._storing.all_of(held, before, now.digest)
         except (ObjectMissing, ObjectCorrupt):  # nobody knows what the last version was
-            told = _count(now.files, "file")
+            told = count_of(now.files, "file")
             self._storing.all_of(held, None, now.digest)
         say(f"Tracked directory {self._name} changed, recording a new version ({told})")
         if action == Action.RECORD_UNKNOWN:
@@ -286,42 +279,13 @@ class SettlingDirectory:
         # If the manifest has more than what is here, the directory is to follow.
         return settled if now.digest == held.digest else None
 
-    def _merged(self, base: Digest, ours: Node, theirs: Digest) -> Node:
-        """Both sides' changes; ours where both touched a file."""
-        try:
-            for digest in (base, theirs):
-                self.trees.bring(digest)
-            mine = {change.path: change.new for change in self.trees.diff(base, ours.digest)}
-            yours = {change.path: change.new for change in self.trees.diff(base, theirs)}
-        except (ObjectMissing, ObjectCorrupt) as error:
-            warn(
-                f"{self._name} was changed here and in lazydata.yml, and {error.message}: what "
-                "either side deleted is kept, and your files where both have one"
-            )
-            mine = {
-                change.path: change.new
-                for change in self.trees.diff(theirs, ours.digest)
-                if change.new is not None
-            }
-            return self.trees.changed(theirs, mine)
-        both = [p for p, node in mine.items() if p in yours and yours[p] != node]
-        both += _in_the_way(mine, yours) + _in_the_way(yours, mine)
-        files = [p for p in both if not _are_directories(mine.get(p), yours.get(p))]
-        if files:
-            more = f" and {len(files) - _NAMED_AT_MOST:,} more" * (len(files) > _NAMED_AT_MOST)
-            warn(
-                f"{', '.join(self._name + each for each in files[:_NAMED_AT_MOST])}{more}: changed "
-                f"here and in lazydata.yml, yours are kept; `lazydata restore {self._name} "
-                f"--version {theirs.hex[:12]}` gets the others"
-            )
-        return self.trees.changed(theirs, mine)
-
     def _bring(self, action: str, held: Held | None, entry: Entry) -> Settled | None:
         """Make the directory the latest version."""
         latest = entry.latest
         self.trees.bring(latest.digest)
         here = held.digest if held else None
-        fetched = self._fetch(self._changes(held, latest.digest))
+        root = Node("", DIR, latest.digest, latest.size or 0, latest.files or 0)
+        fetched = self.prepare(held, root)
         if action == Action.DISPLACE and here is not None:
             self._workspace.baseline.displaced(self._name, here)
             say(
@@ -336,7 +300,6 @@ class SettlingDirectory:
             now = self._entry()
             if now is None or now.latest != latest:
                 return None
-        root = Node("", DIR, latest.digest, latest.size or 0, latest.files or 0)
         self.replace(held, root)
         if self._lacks_usage(entry):
             with self._workspace.baseline.lock():
@@ -360,20 +323,30 @@ class SettlingDirectory:
             if change.new is not None:
                 yield change
 
-    def replace(self, held: Held | None, root: Node) -> None:
-        """Make the directory what a tree says; what leaves it is in the store then.
+    def prepare(self, held: Held | None, root: Node) -> int:
+        """Have in the store what is to come, and what is to go.
 
         Args:
             held: what is there now.
             root: what it is to be.
 
+        Returns:
+            How many objects were downloaded.
+
         Raises:
             ObjectMissing: something is nowhere; nothing was changed.
-            FileBusy, FileChanged: somebody works in it.
         """
-        self._fetch(self._changes(held, root.digest))
+        fetched = self._fetch(self._changes(held, root.digest))
         if held is not None:
             self._storing.all_of(held, root.digest, held.digest)
+        return fetched
+
+    def replace(self, held: Held | None, root: Node) -> None:
+        """Make the directory what a tree says, once that was prepared.
+
+        Raises:
+            FileBusy, FileChanged: somebody works in it.
+        """
         with self._workspace.baseline.lock():
             # Should this end half-way, what is not there yet was not deleted.
             self._set_baseline(root.digest, held.digest if held else EMPTY)
@@ -460,39 +433,3 @@ class SettlingDirectory:
         self.fetched += lacking
         self.fetched_size += sum(sizes[digest] for digest in lacking)
         return len(lacking)
-
-
-def _in_the_way(some: Mapping[str, Node | None], others: Mapping[str, Node | None]) -> list[str]:
-    """Paths that one side made a file, and the other a directory with something in it."""
-    above = set()
-    for path in others:
-        while "/" in path:
-            path = path.rpartition("/")[0]
-            above.add(path)
-    return [p for p, node in some.items() if node and node.kind != DIR and p in above]
-
-
-def _are_directories(*nodes: Node | None) -> bool:
-    return all(node is not None and node.kind == DIR for node in nodes)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def _told(changes: Iterable[Change]) -> str:
-    """How many files were added, changed and deleted."""
-    added = changed = deleted = 0
-    for _, old, new in changes:
-        is_file = [node is not None and node.kind != DIR for node in (old, new)]
-        if is_file == [True, True]:
-            changed += 1
-        else:
-            added += is_file[1]
-            deleted += is_file[0]
-    told = [
-        f"{n:,} {what}"
-        for n, what in ((added, "added"), (changed, "changed"), (deleted, "deleted"))
-        if n
-    ]
-    return ", ".join(told) or "directories only"
