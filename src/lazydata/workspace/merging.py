@@ -1,4 +1,4 @@
-"""Two sides of one directory joined, file by file; and how changes are counted."""
+"""What a directory stands for, and two sides of it joined, file by file. Nothing is written."""
 
 from __future__ import annotations
 
@@ -6,11 +6,66 @@ from collections.abc import Iterable, Mapping
 
 from lazydata.digest import Digest
 from lazydata.errors import ObjectCorrupt, ObjectMissing
+from lazydata.manifest import Entry
 from lazydata.messages import warn
 from lazydata.tree import DIR, Node
-from lazydata.trees import Change, Trees
+from lazydata.trees import EMPTY, Change, Trees
+from lazydata.workspace.inside import PassedOver
 
 _NAMED_AT_MOST = 5
+
+
+def effective(
+    trees: Trees,
+    passed_over: PassedOver,
+    held: Node | None,
+    entry: Entry,
+    baseline: Digest | None,
+    parts: Digest | None,
+) -> Node | None:
+    """What a directory stands for: parts of it that never were here are as recorded.
+
+    Args:
+        trees: has what is here, and can have the rest.
+        passed_over: what is no change, whatever became of it.
+        held: the root of what is here; None where nothing is.
+        entry: of the directory.
+        baseline: the version that it was brought to, or recorded as; None if unknown.
+        parts: the tree of what was brought here of that, where it was not all.
+
+    Returns:
+        Its root; None where it is missing.
+    """
+    latest = entry.latest
+    was_empty = latest.digest == EMPTY or latest.files == 0
+    if held is None or not (held.files or was_empty):
+        return None  # where no file is left none was deleted: all are to be had again
+    if held.digest == latest.digest:
+        return held
+    if baseline is None:
+        if any(held.digest == version.digest for version in entry.versions):
+            return held
+        trees.bring(latest.digest)
+        return _with_additions(trees, latest.digest, held.digest)
+    try:
+        if parts is not None:
+            trees.bring(baseline)
+        found = list(trees.diff(parts or baseline, held.digest))
+    except (ObjectMissing, ObjectCorrupt):
+        if parts is None:
+            return held  # nobody knows what it was before
+        # Nor which parts were here: then none that is not here was deleted.
+        return _with_additions(trees, baseline, held.digest)
+    edits = {c.path: c.new for c in passed_over.others(found)}
+    if parts is None and len(edits) == len(found):
+        return held
+    return trees.changed(baseline, edits)
+
+
+def _with_additions(trees: Trees, base: Digest, other: Digest) -> Node:
+    """A tree with what differs from it in another one, and nothing removed."""
+    found = trees.diff(base, other)
+    return trees.changed(base, {c.path: c.new for c in found if c.new is not None})
 
 
 def merged(trees: Trees, name: str, base: Digest, ours: Node, theirs: Digest) -> Node:
@@ -36,8 +91,7 @@ def merged(trees: Trees, name: str, base: Digest, ours: Node, theirs: Digest) ->
             f"{name} was changed here and in lazydata.yml, and {error.message}: what "
             "either side deleted is kept, and your files where both have one"
         )
-        found = trees.diff(theirs, ours.digest)
-        return trees.changed(theirs, {c.path: c.new for c in found if c.new is not None})
+        return _with_additions(trees, theirs, ours.digest)
     both = [p for p, node in mine.items() if p in yours and yours[p] != node]
     both += _in_the_way(mine, yours) + _in_the_way(yours, mine)
     files = [p for p in both if not _are_directories(mine.get(p), yours.get(p))]

@@ -30,7 +30,7 @@ from lazydata.workspace import Place, Workspace
 from lazydata.workspace.applying import Applying, needed
 from lazydata.workspace.directories import Held, Looking
 from lazydata.workspace.inside import Fetching, PassedOver
-from lazydata.workspace.merging import count_of, merged, told_of
+from lazydata.workspace.merging import count_of, effective, merged, told_of
 from lazydata.workspace.settle import NEW, Settled, policy_of
 from lazydata.workspace.storing import Storing
 
@@ -214,36 +214,15 @@ class SettlingDirectory:
         Returns:
             Digest, size and files; None where it is missing.
         """
-        was_empty = entry.latest.digest == EMPTY or entry.latest.files == 0
-        if held is None or not (held.files or was_empty):
-            return None  # where no file is left none was deleted: all are to be had again
-        whole = Node("", DIR, held.digest, held.size, held.files)
-        baseline = self._workspace.baseline.get(self._name)
-        versions = [version.digest for version in entry.versions]
-        if held.digest == entry.latest.digest or (baseline is None and held.digest in versions):
-            return whole
-        parts = self._workspace.baseline.get(self._name + "/")
-        if baseline is None:
-            self.trees.bring(entry.latest.digest)
-            edits: dict[str, Node | None] = {
-                change.path: change.new
-                for change in self.trees.diff(entry.latest.digest, held.digest)
-                if change.new is not None
-            }
-            return self.trees.changed(entry.latest.digest, edits)
-        try:
-            if parts is not None:
-                self.trees.bring(baseline)
-            found = list(self.trees.diff(parts or baseline, held.digest))
-        except (ObjectMissing, ObjectCorrupt):
-            if parts is None:
-                return whole  # nobody knows what it was before
-            # Nor which parts were here: then none that is not here was deleted.
-            found = [c for c in self.trees.diff(baseline, held.digest) if c.new is not None]
-        edits = {c.path: c.new for c in self._passed_over.others(found)}
-        if parts is None and len(edits) == len(found):
-            return whole
-        return self.trees.changed(baseline, edits)
+        baseline = self._workspace.baseline
+        return effective(
+            self.trees,
+            self._passed_over,
+            Node("", DIR, held.digest, held.size, held.files) if held else None,
+            entry,
+            baseline.get(self._name),
+            baseline.get(self._name + "/"),
+        )
 
     def _refuse(self, policy: str, message: str) -> Settled:
         hint = f"`lazydata track {self._name}` records it"
