@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -281,6 +283,12 @@ def test_a_proxy_command(ssh: openssh.Server, tmp_path: Path, base: Path) -> Non
     assert files(base) == {"k"}
 
 
+def listens(place: str) -> bool:
+    """Whether somebody answers at a socket; that its name is there does not say so."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(place) == 0
+
+
 @pytest.fixture
 def agent(
     home: Path, ssh: openssh.Server, monkeypatch: pytest.MonkeyPatch
@@ -291,7 +299,7 @@ def agent(
     with tempfile.TemporaryDirectory() as folder:  # the path of a socket has to be short
         place = f"{folder}/agent"
         process = subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL)
-        while not os.path.exists(place):
+        while not listens(place):
             time.sleep(0.01)
         monkeypatch.setenv("SSH_AUTH_SOCK", place)
         yield lambda key: subprocess.run(["ssh-add", "-q", str(key)], check=True) and None
@@ -495,22 +503,40 @@ def test_a_lost_connection_is_opened_again(
     run(SftpRemote(server.url()), work)
 
 
-def test_a_fork_opens_a_connection_of_its_own(remote: SftpRemote, base: Path) -> None:
+def test_a_fork_opens_a_connection_of_its_own(
+    remote: SftpRemote, base: Path, tmp_path: Path
+) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 8 * MIB)
+
+    async def child() -> None:
+        gc.disable()
+        await remote.put_bytes("b", b"")
+        putting = asyncio.create_task(remote.put("d", large, silent))
+        await asyncio.sleep(0.01)
+        gc.collect()  # what was the parent's must not end what is ours
+        await putting
+
     async def main() -> None:
         await remote.put_bytes("a", b"")
         pid = os.fork()
         if not pid:
+            code = 1
             try:
                 asyncio.events._set_running_loop(None)
-                asyncio.run(remote.put_bytes("b", b""))
+                asyncio.run(child())
+                code = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
-                os._exit(0)
-        await asyncio.to_thread(os.waitpid, pid, 0)
+                os._exit(code)
+        _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+        assert status == 0
         await remote.put_bytes("c", b"")
         await remote.close()
 
     asyncio.run(main())
-    assert files(base) == {"a", "b", "c"}
+    assert files(base) == {"a", "b", "c", "d"}
 
 
 def test_nothing_is_said_on_stderr(
@@ -530,6 +556,7 @@ def test_nothing_is_said_on_stderr(
         good, gone, closed, source = sys.argv[1:]
 
         async def main():
+            asyncio.get_running_loop().slow_callback_duration = 60
             remote = SftpRemote(good)
             await remote.put("k", Path(source), silent)
             calls = [asyncio.ensure_future(remote.get_range("k", 0, 1 << 23)) for _ in range(4)]

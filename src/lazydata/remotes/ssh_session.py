@@ -37,7 +37,8 @@ class Session:
         self._url = url
         self._address = address
         self._questions = Questions()
-        self._home: object = None
+        self._home: tuple[int, object] = (0, None)
+        self._inherited: list[object] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -53,7 +54,10 @@ class Session:
             RemoteUnavailable, RemoteDenied: nobody answers, or we may not come in.
         """
         home = (os.getpid(), asyncio.get_running_loop())
-        if home != self._home:  # what a fork inherits is its parent's
+        if home != self._home:
+            if home[0] != self._home[0]:
+                # What a fork inherits is its parent's: to let it be collected is to end it.
+                self._inherited += self._hops, self._sftp, self._guard
             self._begin()
             self._home = home
         async with self._opening:
@@ -90,16 +94,17 @@ class Session:
             guard.cancel()
             await asyncio.wait([guard])
 
-    async def _end_with_the_loop(self) -> None:
+    async def _end_with_the_loop(self, hops: list[asyncssh.SSHClientConnection]) -> None:
         """Hold the connection: it must not outlive the loop, also where nobody closes it."""
+        pid = os.getpid()
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            for hop in reversed(self._hops):
+            for hop in reversed(hops if os.getpid() == pid else []):
                 hop.abort()
 
     async def _open(self) -> asyncssh.SFTPClient:
-        self._guard = asyncio.create_task(self._end_with_the_loop())
+        self._guard = asyncio.create_task(self._end_with_the_loop(self._hops))
         try:
             await self._reach(self._address, 0)
             self._questions.were_right()
