@@ -537,7 +537,7 @@ def test_help_names_every_command(desk):
 def test_every_command_has_help(desk):
     done = desk.run_code(
         f"""
-        from lazydata.cli.app import run
+        from lazydata.cli.running import run
         for name in {COMMANDS!r}:
             assert run([name, "--help"]) == 0, name
         """

@@ -223,7 +223,7 @@ class Run:
     def pull(self, part):
         if not self.model.versions:
             return
-        self.part(part, "from lazydata.cli.app import run\nvalue = run(['pull', '-q', path])")
+        self.part(part, "from lazydata.cli.running import run\nvalue = run(['pull', '-q', path])")
 
     def look(self, part):
         if not self.model.versions:

@@ -101,7 +101,7 @@ def test_one_path_reads_one_manifest_once(mono):
         if event == "open" and str(args[0]).endswith("lazydata.yml"):
             opened.append(os.path.relpath(args[0]))
     sys.addaudithook(look)
-    from lazydata.cli.app import run
+    from lazydata.cli.running import run
     assert run(["status", "libs/a/data/x.csv"]) == 0
     assert opened == ["libs/a/lazydata.yml"], opened
     """
@@ -113,7 +113,7 @@ def test_one_path_costs_what_one_entry_costs(mono, tmp_path):
     code = """
     import sys
     from lazydata.baseline import Baseline
-    from lazydata.cli.app import run
+    from lazydata.cli.running import run
     from lazydata.compiled import CompiledView
     def everything(_):
         raise AssertionError("all entries were asked for")

@@ -161,6 +161,11 @@ class Index:
         rows = self.read(f"SELECT {_DIRECTORY} FROM directories WHERE path = ?", (path,))
         return rows[0] if rows else None
 
+    def directories_in(self, path: str) -> "list[tuple[str, int]]":
+        """Directories that are known below a path, and how many bytes their stamps take."""
+        sql = "SELECT path, length(stats) FROM directories WHERE path > ? AND path < ?"
+        return self.read(sql, (f"{path}{os.sep}", f"{path}{chr(ord(os.sep) + 1)}")) or []
+
     def put_directories(self, rows: "list[tuple[Any, ...]]") -> None:
         """Remember directories: path and all columns."""
         self.write("INSERT OR REPLACE INTO directories VALUES (?,?,?,?,?,?,?,?,?,?)", rows)

@@ -7,17 +7,18 @@ from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from lazydata import scanner
 from lazydata.errors import UsageError, from_os_error
 from lazydata.ignoring import Ignore
+from lazydata.scanner import INODE, WIDTH
 from lazydata.stamp import Stamp
 from lazydata.tree import DIR, EXEC, FILE, LINK
 
-WIDTH = 5  # numbers a name: kind, inode, size (bytes), mtime, ctime (ns since the epoch)
+__all__ = ["UNKNOWN", "WIDTH", "Listing", "alike", "checked", "leads_out", "same_stamp", "scan"]
+
 KINDS = (FILE, EXEC, DIR, LINK)
-_INODE = (1 << 63) - 1
 # A time that no file has: a name whose stamp proves nothing is kept under it.
 UNKNOWN = -1
-_OURS = frozenset({".git", ".lazydata"})
 _MANIFEST = "lazydata.yml"
 
 
@@ -54,7 +55,7 @@ class Listing(NamedTuple):
         """Set the stamp of a name."""
         _, inode, size, mtime, ctime = stamp
         self.stats[at * WIDTH + 1 : at * WIDTH + WIDTH] = array(
-            "q", (inode & _INODE, size, mtime, ctime)
+            "q", (inode & INODE, size, mtime, ctime)
         )
 
     def kind(self, at: int) -> str:
@@ -64,12 +65,16 @@ class Listing(NamedTuple):
     def directories(self) -> list[str]:
         """The names of those in it."""
         kinds = self.stats[::WIDTH]
-        return [name for name, kind in zip(self.names, kinds, strict=True) if kind == 2]
+        if not kinds.count(scanner.DIRECTORY):  # most have none, and to count is much quicker
+            return []
+        return [
+            name for name, kind in zip(self.names, kinds, strict=True) if kind == scanner.DIRECTORY
+        ]
 
 
 def same_stamp(one: Stamp, other: Stamp) -> bool:
     """Whether two stamps are equal, inodes as far as a listing keeps them."""
-    return one[2:] == other[2:] and (one[1] ^ other[1]) & _INODE == 0
+    return one[2:] == other[2:] and (one[1] ^ other[1]) & INODE == 0
 
 
 def scan(path: str, ignore: Ignore) -> Listing:
@@ -83,52 +88,15 @@ def scan(path: str, ignore: Ignore) -> Listing:
         UsageError: there is something that can't be tracked.
         FileDenied: it can't be read.
     """
-    names: list[str] = []
-    stats: array[int] = array("q")
-    add, extend = names.append, stats.extend
-    skips = None if ignore.is_empty else ignore.skips
     try:
-        with os.scandir(path) as found:
-            for each in found:
-                name = each.name
-                if name[0] == "." and (name in _OURS or _is_temporary(name)):
-                    continue
-                try:
-                    status = each.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue  # it went just now
-                mode = status.st_mode
-                form = mode & 0o170000
-                if skips is not None and skips(name, is_dir=form == 0o040000):
-                    continue
-                add(name)
-                if form == 0o100000:
-                    extend(
-                        (
-                            1 if mode & 0o100 else 0,
-                            status.st_ino & _INODE,
-                            status.st_size,
-                            status.st_mtime_ns,
-                            status.st_ctime_ns,
-                        )
-                    )
-                elif form == 0o040000:
-                    extend((2, 0, 0, 0, 0))
-                elif form == 0o120000:
-                    extend((3, status.st_ino & _INODE, 0, status.st_mtime_ns, status.st_ctime_ns))
-                else:
-                    raise UsageError(
-                        f"{each.path} is neither a file, a directory nor a symlink",
-                        hint="remove it, or list it in a .lazydataignore",
-                    )
-            device = os.stat(path).st_dev
+        names, stats, device = scanner.stamps(path, None if ignore.is_empty else ignore.skips)
+    except scanner.SpecialFile as special:
+        raise UsageError(
+            f"{os.path.join(path, str(special))} is neither a file, a directory nor a symlink",
+            hint="remove it, or list it in a .lazydataignore",
+        ) from None
     except OSError as error:
         raise from_os_error(error, "read", path) from error
-    if _MANIFEST in names:
-        raise UsageError(
-            f"{path} is a workspace of its own, inside a tracked directory",
-            hint="track what is in it from there, and list it in a .lazydataignore here",
-        )
     try:
         "\0".join(names).encode()
     except UnicodeEncodeError:
@@ -136,7 +104,21 @@ def scan(path: str, ignore: Ignore) -> Listing:
         raise UsageError(
             f"{os.path.join(path, wrong)!r} has a name that is not UTF-8", hint="rename it"
         ) from None
-    return Listing(names, stats, device)
+    return checked(path, Listing(names, stats, device))
+
+
+def checked(path: str, listing: Listing) -> Listing:
+    """A listing of a directory that a tracked one may contain.
+
+    Raises:
+        UsageError: the directory is a workspace.
+    """
+    if _MANIFEST in listing.names:
+        raise UsageError(
+            f"{path} is a workspace of its own, inside a tracked directory",
+            hint="track what is in it from there, and list it in a .lazydataignore here",
+        )
+    return listing
 
 
 def alike(names: list[str]) -> Iterator[tuple[str, str]]:
@@ -167,10 +149,6 @@ def leads_out(target: str, depth: int) -> bool:
         up += 1
     # A `..` after a name is where that name leads, and that may be anywhere.
     return not target or target.startswith("/") or up > depth or ".." in parts[up:]
-
-
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".lazydata-") and name.endswith(".tmp")
 
 
 def _is_text(name: str) -> bool:

@@ -1,6 +1,5 @@
 """The ``lazydata`` command. What needs no command framework is answered without it."""
 
-import gc
 import os
 import sys
 
@@ -12,12 +11,8 @@ def main() -> None:
 
         print(f"lazydata {__version__}")
         return
-    # What is imported stays: looking through it for garbage takes a tenth of the start.
-    gc.disable()
-    from lazydata.cli.app import run
+    from lazydata.cli.running import run
 
-    gc.freeze()
-    gc.enable()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import copy
 import os
-import sys
 from typing import Annotated
 
 import typer
 
 from lazydata import __version__
-from lazydata.cli import render, sharing
-from lazydata.cli.shared import (
-    Here,
-    Json,
-    Paths,
-    Recursive,
-    SomePaths,
-    Span,
-    Version,
-    for_each,
-)
-from lazydata.errors import LazydataError, UsageError, from_os_error
+from lazydata.cli import render, sharing, standing
+from lazydata.cli.arguments import Json, Paths, Recursive, SomePaths, Version
+from lazydata.cli.shared import Here, Span, for_each
+from lazydata.errors import UsageError
 from lazydata.manifest import Entry
 from lazydata.workspace import Workspace
 
@@ -115,19 +106,7 @@ def status(
     ] = False,
 ) -> None:
     """Show which files changed, are missing, or are not pushed."""
-    from lazydata.workspace.status import FINE, FileStatus
-    from lazydata.workspace.status import status as look
-
-    rows: list[tuple[str, FileStatus]] = []
-
-    def ask(here: Here) -> None:
-        for row in look(here.workspace, here.entries(), here.index):
-            rows.append((here.shown(row.path), row._replace(path=span.label(here, row.path))))
-
-    span = Span(paths, recursive=recursive)
-    span.each(ask)
-    render.status(span.root, rows, json=json, scope=span.scope)
-    span.end(4 if check and any(row.state not in FINE for _, row in rows) else 0)
+    standing.show(paths, recursive=recursive, json=json, check=check)
 
 
 @app.command()
@@ -276,38 +255,14 @@ def config_list(json: Json = False) -> None:
     )
 
 
-def _app(named: list[str]) -> typer.Typer:
+def command(arguments: list[str]) -> typer.Typer:
     """The command that is called, alone: typer takes 2 ms to build each of the others."""
+    named = arguments[:1]
     one = copy.copy(app)
     one.registered_commands = [
-        command
-        for command in app.registered_commands
-        if [command.name or getattr(command.callback, "__name__", "")] == named
+        each
+        for each in app.registered_commands
+        if [each.name or getattr(each.callback, "__name__", "")] == named
     ]
     one.registered_groups = [group for group in app.registered_groups if [group.name] == named]
     return one if one.registered_commands or one.registered_groups else app
-
-
-def run(arguments: list[str]) -> int:
-    """Run one command; the exit code."""
-    from lazydata import audit
-
-    with audit.OwnWork():
-        try:
-            _app(arguments[:1])(arguments, prog_name="lazydata")
-        except (LazydataError, OSError) as error:
-            told = (
-                from_os_error(error, "finish", error.filename or "the output")
-                if isinstance(error, OSError)
-                else error
-            )
-            if not isinstance(told, LazydataError):
-                raise
-            render.error(told, json="--json" in arguments)
-            return told.exit_code
-        except SystemExit as leaving:
-            code = leaving.code if isinstance(leaving.code, int) else 0
-            if code == 130:
-                print("interrupted: run it again to go on from here", file=sys.stderr)
-            return code
-    return 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import os
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -168,6 +166,8 @@ def error(failure: LazydataError, *, json: bool) -> None:
             "kind": type(failure).__name__,
             "code": failure.exit_code,
         }
+        import json as jsonlib
+
         print(jsonlib.dumps({**report, **({"left": left} if left else {})}), file=sys.stderr)
         return
     for line in left:
@@ -181,6 +181,8 @@ def raw(file: str) -> None:
     """A file's bytes, on stdout."""
     sys.stdout.flush()
     with open(file, "rb") as source:
+        import shutil
+
         shutil.copyfileobj(source, sys.stdout.buffer, 1 << 20)
     sys.stdout.buffer.flush()
 
@@ -217,7 +219,9 @@ def _count(number: int, noun: str) -> str:
 
 
 def _json(data: object) -> None:
-    _out(jsonlib.dumps(data, ensure_ascii=False))
+    import json
+
+    _out(json.dumps(data, ensure_ascii=False))
 
 
 def _out(text: str) -> None:

@@ -1,13 +1,10 @@
-"""What commands have in common: their arguments, the workspace they are in, how they end."""
+"""What commands have in common: the workspace they are in, and how they end. No typer here."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Optional
-
-import typer
 
 from lazydata import messages
 from lazydata.errors import LazydataError, TransferIncomplete, from_os_error, line
@@ -15,35 +12,11 @@ from lazydata.fsutil import is_inside
 from lazydata.workspace import Workspace
 from lazydata.workspace.nested import Part, parts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lazydata.index import Index
     from lazydata.manifest import Entry
     from lazydata.workspace import View
-
-Paths = Annotated[
-    Optional[list[str]],  # noqa: UP045  # typer reads annotations at run time
-    typer.Argument(metavar="[PATH]...", help="Entries, or directories with entries below them."),
-]
-SomePaths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Entries, or directories.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Version = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--version", metavar="DIGEST-PREFIX", help="As `ls --versions` shows it."),
-]
-RemoteName = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--remote", metavar="NAME", help="Another remote than the first."),
-]
-
-Jobs = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option("--jobs", "-j", min=1, metavar="N", help="How many transfers at once."),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", "-n", help="Change nothing; say what would move.")
-]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also the workspaces below.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors and warnings.")]
 
 
 class Here:
@@ -162,7 +135,7 @@ class Span:
             whole.exit_code = max(code, *(error.exit_code for _, error in self._failed))
             raise whole
         if code:
-            raise typer.Exit(code)
+            raise SystemExit(code)
 
 
 def may_ask(*, quiet: bool = False) -> None:

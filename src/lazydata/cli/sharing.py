@@ -7,19 +7,8 @@ from typing import Annotated, Optional
 import typer
 
 from lazydata.cli import render
-from lazydata.cli.shared import (
-    DryRun,
-    Here,
-    Jobs,
-    Json,
-    Paths,
-    Quiet,
-    Recursive,
-    RemoteName,
-    Span,
-    incomplete,
-    may_ask,
-)
+from lazydata.cli.arguments import DryRun, Jobs, Json, Paths, Quiet, Recursive, RemoteName
+from lazydata.cli.shared import Here, Span, incomplete, may_ask
 
 commands = typer.Typer()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lazydata.ahead import Ahead
 from lazydata.digest import (
     Digest,
     Hashed,
@@ -23,11 +23,23 @@ from lazydata.index import Index, signed, unsigned
 from lazydata.lease import has_writer, is_written
 from lazydata.messages import warn
 from lazydata.progress import Meter
-from lazydata.scanning import UNKNOWN, WIDTH, Listing, alike, leads_out, same_stamp, scan
+from lazydata.scanning import (
+    UNKNOWN,
+    WIDTH,
+    Listing,
+    alike,
+    checked,
+    leads_out,
+    same_stamp,
+    scan,
+)
 from lazydata.stamp import Stamp, is_racy, stamp_from
 from lazydata.store import Store
 from lazydata.tree import DIR, LINK, Node, decode, encode
 from lazydata.trees import Trees
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _CHUNK = 128  # files that a thread hashes in one go
 _ATTEMPTS = 4
@@ -127,13 +139,21 @@ class Looking:
         if not os.path.isdir(directory):
             return None
         self._depth = directory.count(os.sep)
+        ignore = Ignore.of(root, directory)
         try:
-            done = self._walk(directory, Ignore.of(root, directory))
+            with Ahead([] if not ignore.is_empty else self._known_in(directory)) as self._ahead:
+                done = self._walk(directory, ignore)
             self._remember(0)
         finally:
             if self._pool is not None:
                 self._pool.shutdown()
         return Held(done.digest, done.size, done.files, not self._reused)
+
+    def _known_in(self, directory: str) -> list[tuple[str, int]]:
+        """The directories that there were when we last looked, in the order of the walk."""
+        known = self._index.directories_in(directory)
+        known.sort(key=lambda row: row[0].split(os.sep))
+        return [(path, length // (WIDTH * 8)) for path, length in known]
 
     def _walk(self, directory: str, ignore: Ignore) -> Node:
         stack = [self._open(directory, ignore)]
@@ -153,7 +173,8 @@ class Looking:
 
     def _open(self, path: str, ignore: Ignore) -> _Frame:
         """Scan a directory, and read those of its files that may have changed."""
-        listing = scan(path, ignore)
+        listing = self._ahead.take(path) if ignore.is_empty else None
+        listing = scan(path, ignore) if listing is None else checked(path, listing)
         known = self._index.directory(path)
         if known is not None and unsigned(known[0]) == listing.device:
             names, stats = listing.packed()
@@ -256,6 +277,8 @@ class Looking:
             yield from self._read_some(path, todo)
             return
         if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
             self._pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
         size = min(_CHUNK, -(-len(todo) // (os.cpu_count() or 1)))
         chunks = [todo[start : start + size] for start in range(0, len(todo), size)]

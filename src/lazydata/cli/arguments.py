@@ -1,0 +1,32 @@
+"""Arguments and options that several commands have, as typer reads them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+Paths = Annotated[
+    Optional[list[str]],  # noqa: UP045  # typer reads annotations at run time
+    typer.Argument(metavar="[PATH]...", help="Entries, or directories with entries below them."),
+]
+SomePaths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Entries, or directories.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Version = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--version", metavar="DIGEST-PREFIX", help="As `ls --versions` shows it."),
+]
+RemoteName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--remote", metavar="NAME", help="Another remote than the first."),
+]
+
+Jobs = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--jobs", "-j", min=1, metavar="N", help="How many transfers at once."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Change nothing; say what would move.")
+]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also the workspaces below.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors and warnings.")]
