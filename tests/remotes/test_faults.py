@@ -495,11 +495,11 @@ def test_credentials_that_expire_during_a_push(s3_place: S3Place, s3_desks: Desk
     assert "hint: sign in again" in done.stderr
     s3_place.proxy.clear()
     there = s3_place.keys("objects/")
-    assert len(there) == 2
+    assert len(there) in (1, 2)  # one may be cut off while the other is refused
     s3_place.proxy.requests.clear()
     me.run_cli("push")
     sent = [each.target for each in s3_place.proxy.asked("PUT", "/objects/")]
-    assert len(sent) == 4
+    assert len(sent) == 6 - len(there)
     assert not any(target.endswith(key) for key in there for target in sent)
     you.run_cli("pull", ".")
     assert has_all_but(you, [], files)
