@@ -219,3 +219,41 @@ def test_a_cloned_manifest_does_not_choose_the_profile(project):
     assert project.run_code(code).stdout == "None http://127.0.0.1:9\n"
     project.run_cli("config", "set", "remotes.origin.profile", "mine")
     assert project.run_code(code).stdout == "mine http://127.0.0.1:9\n"
+
+
+# -- directories without end
+
+
+@pytest.mark.parametrize("files", [0, 1])
+def test_a_few_trees_that_stand_for_more_paths_than_a_disk_holds(desk, remote, digest, files):
+    tree = b"lazydata tree 1\n"
+    size = count = 0
+    if files:
+        tree += f"file\t{len(GOOD)}\t1\t{digest(GOOD)}\tx\n".encode()
+        size, count = len(GOOD), 1
+    for level in range(45):
+        name = put_object(remote, tree, digest)
+        if level < 44:
+            lines = [f"dir\t{size}\t{count}\t{name}\t{each}\n" for each in "ab"]
+            tree = b"lazydata tree 1\n" + "".join(lines).encode()
+            size, count = 2 * size, 2 * count
+    desk.write(
+        "lazydata.yml",
+        f"version: 2\nremotes:\n  origin:\n    url: file://{remote}\nfiles:\n"
+        f"  - path: d/\n    hash: {name}\n    size: {size}\n    files: {count}\n",
+    )
+    said = f"{count:,} files" if files else "more than 1,000,000 directories without a file"
+    for command in (["pull", "d"], ["pull", "d"], ["pull", "d/a"], ["restore", "d"], ["verify"]):
+        done = desk.run_cli(*command, code=None)
+        assert done.returncode in ((0, 12) if command == ["verify"] else (2, 3))
+        assert "is said to have" in done.stderr
+        assert said in done.stderr or command == ["pull", "d/a"]
+        assert not (desk.root / "d").exists()
+
+
+def put_object(remote, data, digest):
+    name = digest(data)
+    path = remote / "objects" / "blake3" / name.partition(":")[2][:2] / name.partition(":")[2]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return name

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from lazydata.digest import Digest, digest_of
-from lazydata.errors import ObjectCorrupt, ObjectMissing
+from lazydata.errors import ObjectCorrupt, ObjectMissing, UsageError
 from lazydata.index import Index
 from lazydata.store import Store
 from lazydata.tree import DIR, Node, decode, encode
 
 EMPTY = digest_of(encode([]))
 AT_MOST = 256 << 20  # bytes of a tree: some million names
+_MOST_FILES = 100_000_000  # in a directory with all below it
+_MOST_HOLLOW = 1_000_000  # directories and links in one without files
 
 
 class Change(NamedTuple):
@@ -46,6 +48,7 @@ class Trees:
         name: str = "",
     ) -> None:
         self._store, self._index, self._fetch, self._name = store, index, fetch, name
+        self._hollow: set[Digest] = set()  # trees without files that were counted
         self.made: dict[Digest, bytes] = {EMPTY: encode([])}
 
     def data(self, digest: Digest) -> bytes:
@@ -73,13 +76,15 @@ class Trees:
         """
         if self._fetch is None or self._is_here(root):
             return  # whoever brought it brought all; what is missing after all comes singly
-        level = [root]
+        level, seen = [root], {root}
         while level:
             lacking = [digest for digest in level if not self._is_here(digest)]
             if lacking:
                 self._fetch(lacking)
             nodes = [node for digest in level for node in self.read(digest)]
-            level = list(dict.fromkeys(node.digest for node in nodes if node.kind == DIR))
+            below = dict.fromkeys(node.digest for node in nodes if node.kind == DIR)
+            level = [digest for digest in below if digest not in seen]
+            seen.update(level)
 
     def _is_here(self, digest: Digest) -> bool:
         return digest in self.made or self._store.has(digest)
@@ -101,6 +106,53 @@ class Trees:
                 actual=error.actual,
                 hint=error.hint or "whoever recorded it should do so again",
             ) from error
+
+    def below(self, node: Node) -> list[Node]:
+        """What is in a directory, if it is what the tree above says of it.
+
+        A few trees that list each other can stand for more paths than a disk holds. What they
+        say of their files gives that away; where there are no files the paths are counted.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: as ``read``, or it is not as large as was said.
+            UsageError: no directory is as large as that.
+        """
+        nodes = self.read(node.digest)
+        size, files = sum(each.size for each in nodes), sum(each.files for each in nodes)
+        if (size, files) != (node.size, node.files):
+            raise ObjectCorrupt(
+                f"{self._name}: {node.digest} has {files} files of {size} bytes, and the tree "
+                f"above it says {node.files} of {node.size}",
+                expected=node.digest,
+                hint="whoever recorded it should do so again",
+            )
+        if files > _MOST_FILES:
+            raise self._too_large(f"{files:,} files")
+        if not files and nodes and node.digest not in self._hollow:
+            self._count(node.digest)
+        return nodes
+
+    def _count(self, root: Digest) -> None:
+        """See that a directory without files stands for a number of paths that there can be."""
+        level, names = {root: 1}, 0  # each tree, and how many paths lead to it
+        while level:
+            below: dict[Digest, int] = {}
+            for digest, paths in level.items():
+                nodes = self.read(digest)
+                names += paths * len(nodes)
+                for node in nodes:
+                    if node.kind == DIR:
+                        below[node.digest] = below.get(node.digest, 0) + paths
+            if names > _MOST_HOLLOW:
+                raise self._too_large(f"more than {_MOST_HOLLOW:,} directories without a file")
+            self._hollow.update(level)
+            level = below
+
+    def _too_large(self, what: str) -> UsageError:
+        return UsageError(
+            f"{self._name or 'a directory'} is said to have {what}",
+            hint="ask whoever recorded it what it is",
+        )
 
     def make(self, nodes: list[Node]) -> Digest:
         """A new tree, to be read from here until the store has it."""
@@ -133,29 +185,30 @@ class Trees:
             old, new: roots; None for nothing.
             seen: gets the trees of the new side that differ.
         """
-        stack: list[tuple[str, Digest | None, Digest | None] | Change] = [("", old, new)]
+        stack: list[tuple[str, Node | None, Node | None] | Change] = []
+        if old != new:
+            stack.append(("", self.root(old) if old else None, self.root(new) if new else None))
         while stack:
             top = stack.pop()
             if isinstance(top, Change):
                 yield top
                 continue
             path, one, other = top
-            if one == other:
-                continue
             if seen is not None and other is not None:
-                seen.append(other)
-            olds = {node.name: node for node in self.read(one)}
-            news = {node.name: node for node in self.read(other)}
-            later: list[tuple[str, Digest | None, Digest | None] | Change] = []
+                seen.append(other.digest)
+            olds = {node.name: node for node in self.below(one)} if one else {}
+            news = {node.name: node for node in self.below(other)} if other else {}
+            later: list[tuple[str, Node | None, Node | None] | Change] = []
             for name in sorted(olds.keys() | news.keys()):
                 was, now = olds.get(name), news.get(name)
                 if was == now:
                     continue
                 where = path + name
-                was_dir = was.digest if was is not None and was.kind == DIR else None
-                now_dir = now.digest if now is not None and now.kind == DIR else None
+                was_dir = was if was is not None and was.kind == DIR else None
+                now_dir = now if now is not None and now.kind == DIR else None
                 if was_dir and now_dir:
-                    later.append((f"{where}/", was_dir, now_dir))
+                    if was_dir.digest != now_dir.digest:
+                        later.append((f"{where}/", was_dir, now_dir))
                 elif now_dir:
                     if was is not None:
                         yield Change(where, was, None)
@@ -229,15 +282,18 @@ class Trees:
         """A tree with all of what is at a path taken from elsewhere."""
         if not path:
             return node.digest
-        first, _, rest = path.partition("/")
-        table = {each.name: each for each in self.read(base)}
-        if rest:
-            there = table.get(first)
-            below = there.digest if there is not None and there.kind == DIR else EMPTY
-            grafted = self.read(self.grafted(below, rest, node))
-            table[first] = self._directory(first, grafted)
-        else:
-            table[first] = node
+        *above, last = path.split("/")
+        tables: list[dict[str, Node]] = []
+        digest = base
+        for name in above:
+            tables.append({each.name: each for each in self.read(digest)})
+            there = tables[-1].get(name)
+            digest = there.digest if there is not None and there.kind == DIR else EMPTY
+        table = {each.name: each for each in self.read(digest)}
+        table[last] = node
+        for parent, name in zip(reversed(tables), reversed(above), strict=True):
+            parent[name] = self._directory(name, list(table.values()))
+            table = parent
         return self.make(list(table.values()))
 
     def _directory(self, name: str, nodes: list[Node]) -> Node:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from lazydata.digest import Digest
-from lazydata.errors import LazydataError, ObjectCorrupt, ObjectMissing, RemoteObjectMissing
+from lazydata.errors import (
+    LazydataError,
+    ObjectCorrupt,
+    ObjectMissing,
+    RemoteObjectMissing,
+    UsageError,
+)
 from lazydata.ignoring import Ignore
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec, Version
-from lazydata.messages import say
+from lazydata.messages import say, warn
 from lazydata.tree import DIR, LINK
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
@@ -25,18 +31,25 @@ def objects_of(
     if entry.kind == "file":
         yield version.digest, version.size, entry.path
         return
-    stack = [(entry.path, version.digest)]
+    try:
+        stack = [(entry.path, trees.root(version.digest))]
+    except (ObjectMissing, ObjectCorrupt):
+        yield version.digest, None, entry.path
+        return
     while stack:
-        path, digest = stack.pop()
-        yield digest, None, path
+        path, directory = stack.pop()
+        yield directory.digest, None, path
         try:
-            nodes = trees.read(digest)
+            nodes = trees.below(directory)
         except (ObjectMissing, ObjectCorrupt):
             continue  # whoever needs the missing tree is told of it, by its own digest
+        except UsageError as error:
+            warn(f"{path}: {error}")
+            continue
         for node in nodes:
             if node.kind not in (DIR, LINK):
                 yield node.digest, node.size, path + node.name
-        stack += [(f"{path}{n.name}/", n.digest) for n in reversed(nodes) if n.kind == DIR]
+        stack += [(f"{path}{n.name}/", n) for n in reversed(nodes) if n.kind == DIR]
 
 
 class PassedOver:
