@@ -101,7 +101,11 @@ class Packs:
             [(here, name)],
             (
                 "INSERT OR REPLACE INTO packed VALUES (?,?,?,?,?,?,?)",
-                ((here, b.digest, name, b.size, b.offset, b.stored, b.codec) for b in packed),
+                # In the order of the table's key: the pages that are written are few then.
+                (
+                    (here, b.digest, name, b.size, b.offset, b.stored, b.codec)
+                    for b in sorted(packed)
+                ),
             ),
         )
 

@@ -30,6 +30,7 @@ OBJECTS = 25_000
 LARGEST = 16 << 20  # of an object in a pack; what is claimed above it is refused
 FOOTER_AT_MOST = 4 << 20  # what so many lines take, and some more
 _TRAILER = 17 + len(MAGIC)
+_AT_ONCE = 256 << 10  # bytes: BLAKE3 is far quicker on these than on a few kilobytes
 _WINDOW = 8 << 20  # zstd asks for so much memory before it gives a byte
 _LEVEL = 3
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -70,6 +71,8 @@ class PackWriter:
         self._file = file
         self._hasher = Hasher()
         self._compressor: Any = None
+        self._pieces: list[bytes] = []  # to be written and hashed in one go
+        self._held = 0
         self.size = 0
         self.objects: list[PackedObject] = []
         self._write(MAGIC)
@@ -89,12 +92,21 @@ class PackWriter:
         footer = "".join("\t".join(map(str, each)) + "\n" for each in self.objects).encode("ascii")
         self._write(footer)
         self._write(b"%016x\n" % len(footer) + MAGIC)
+        self._flush()
         return self._hasher.digest.hex
 
     def _write(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._held += len(data)
+        self.size += len(data)
+        if self._held >= _AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = b"".join(self._pieces)
         self._file.write(data)
         self._hasher.update(data)
-        self.size += len(data)
+        self._pieces, self._held = [], 0
 
     def _encode(self, data: bytes) -> tuple[str, bytes]:
         if self._compressor is None:

@@ -45,6 +45,7 @@ _CHUNK = 128  # files that a thread hashes in one go
 _ATTEMPTS = 4
 _AT_ONCE = 512  # files that are held in memory, or stored, at once
 _ROWS = 256
+_TREE, _DIGEST = 5, 7  # where a row of the index has them
 
 
 class Held(NamedTuple):
@@ -204,10 +205,7 @@ class Looking:
         data = encode(nodes)
         digest = digest_of(data)
         size, files = sum(node.size for node in nodes), sum(node.files for node in nodes)
-        if self._take is not None:
-            if self._store.lacking([digest]):
-                self._take.add([(digest, data)])
-        else:
+        if self._take is None:
             self._trees.made[digest] = data
         packed = frame.listing.packed()
         self._rows.append(
@@ -228,6 +226,10 @@ class Looking:
 
     def _remember(self, at_least: int) -> None:
         if self._rows and len(self._rows) >= at_least:
+            if self._take is not None:
+                trees = {Digest(row[_DIGEST]): row[_TREE] for row in self._rows}
+                lacking = self._store.lacking(trees)
+                self._take.add([(digest, trees[digest]) for digest in lacking])
             self._index.put_directories(self._rows)
             self._rows = []
 
@@ -371,7 +373,7 @@ class Looking:
                 if stamp is None:
                     raise FileBusy(f"{file} was changed just now", hint="run it again")
                 moved[each.at] = each._replace(stamp=stamp)
-        return [moved.get(each.at, each)._replace(data=None) for each in found]
+        return [moved.get(each.at, each) for each in found]
 
     def _link_node(self, path: str, name: str) -> Node:
         file = os.path.join(path, name)
