@@ -497,6 +497,15 @@ def test_link_inside_is_restored_alone(tracked, calls, target):
     calls.track(D + "cats/link")
 
 
+def test_part_may_have_a_link_to_elsewhere_in_the_directory(tracked, calls):
+    put(tracked, D, {"cats/link": (LINK, b"../dogs/1.jpg")})
+    calls.track(D)
+    (tracked.root / D / "cats/link").unlink()
+    calls.track(D + "cats")
+    assert on_disk(tracked.root / D)["cats/link"] == (LINK, b"../dogs/1.jpg")
+    assert "ok" in tracked.run_cli("status", D + "cats").stdout
+
+
 @pytest.mark.parametrize(
     ("path", "target"),
     [

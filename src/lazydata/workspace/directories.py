@@ -126,12 +126,13 @@ class Looking:
         self._reused = False
         self._pool: ThreadPoolExecutor | None = None
 
-    def look(self, root: str, directory: str) -> Held | None:
+    def look(self, root: str, directory: str, tracked: str = "") -> Held | None:
         """What a directory holds; None if nothing is there.
 
         Args:
             root: of the workspace; rules of what to ignore begin there.
             directory: absolute, below it.
+            tracked: the tracked directory that this is a part of; by default it is that itself.
 
         Raises:
             UsageError: something in it can't be tracked.
@@ -139,7 +140,7 @@ class Looking:
         """
         if not os.path.isdir(directory):
             return None
-        self._depth = directory.count(os.sep)
+        self._depth = (tracked or directory).count(os.sep)
         ignore = Ignore.of(root, directory)
         try:
             with Ahead([] if not ignore.is_empty else self._known_in(directory)) as self._ahead:

@@ -94,7 +94,7 @@ class Portion:
             return Node(name, LINK, Digest(""), 0, 0, target)
         if os.path.isdir(real):
             looking = Looking(self._index, self.trees, self._workspace.store)
-            held = looking.look(self._workspace.root, real)
+            held = looking.look(self._workspace.root, real, self._real)
             return None if held is None else Node(name, DIR, held.digest, held.size, held.files)
         found = look(real, self._index)
         if found is None:
