@@ -72,6 +72,7 @@ class ManifestInvalid(LazydataError):
         file: path of the manifest.
         line: 1-based line, or None where the whole file is meant.
         column: 1-based column, or None.
+        shown: lines of the file, or to put there, as they are.
     """
 
     exit_code = 11
@@ -84,11 +85,15 @@ class ManifestInvalid(LazydataError):
         line: int | None = None,
         column: int | None = None,
         hint: str | None = None,
+        shown: tuple[str, ...] = (),
     ) -> None:
         where = "".join(f":{n}" for n in (line, column) if n is not None)
         fallback = f"mend it by hand; `git diff {os.path.basename(file)}` shows what changed"
         super().__init__(f"{file}{where}: {message}", hint=hint or fallback)
-        self.file, self.line, self.column = file, line, column
+        self.file, self.line, self.column, self.shown = file, line, column, shown
+
+    def __str__(self) -> str:
+        return "\n".join((super().__str__(), *self.shown))
 
 
 class ManifestChanged(LazydataError):
@@ -159,6 +164,22 @@ class FileDenied(LazydataError, PermissionError):
         self.errno, self.strerror, self.filename = errno.EACCES, os.strerror(errno.EACCES), path
 
 
+class GitFailed(LazydataError):
+    """Git can't be run, or refuses."""
+
+    exit_code = 16
+
+
+class DiskFailed(LazydataError, OSError):
+    """A disk, or whatever a file system lies on, does not do what it was asked."""
+
+    exit_code = 17
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.errno, self.strerror, self.filename = errno.EIO, os.strerror(errno.EIO), path
+
+
 class RemoteUnavailable(LazydataError):
     """A remote can't be reached now; trying again may help."""
 
@@ -181,6 +202,14 @@ class NoSpace(LazydataError, OSError):
         self.errno, self.strerror, self.filename = errno.ENOSPC, os.strerror(errno.ENOSPC), path
 
 
+# What a disk that breaks says, one that was unplugged, and a share whose server is gone.
+_BROKEN = tuple(
+    getattr(errno, name)
+    for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ENOTCONN", "EUCLEAN", "ESHUTDOWN")
+    if hasattr(errno, name)
+)
+
+
 def from_os_error(error: OSError, doing: str, path: str) -> LazydataError | OSError:
     """Turn an OS error into the error of ours that says what to do, where there is one.
 
@@ -200,12 +229,24 @@ def from_os_error(error: OSError, doing: str, path: str) -> LazydataError | OSEr
             path=path,
             hint="free some space (or raise the quota) and run it again; nothing was lost",
         )
+    if error.errno == errno.EFBIG:
+        return NoSpace(
+            f"can't {doing} {path}: the file would be too large",
+            path=path,
+            hint="its file system, or a limit (`ulimit -f`), allows no file of that size",
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         why = "the file system is read-only" if error.errno == errno.EROFS else "permission denied"
         return FileDenied(
             f"can't {doing} {path}: {why}",
             path=path,
             hint="check its owner and mode (ls -l), and those of its directory",
+        )
+    if error.errno in _BROKEN:
+        return DiskFailed(
+            f"can't {doing} {path}: {error.strerror}",
+            path=path,
+            hint="look at the disk, or the mount (`dmesg`, `mount`), then run it again",
         )
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
         why = "its name is too long" if error.errno == errno.ENAMETOOLONG else "its symlinks loop"
