@@ -86,6 +86,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def torture(session: nox.Session) -> None:
+    """Crashes, power cuts and refusals for as long as asked; after ``--``: --minutes N --seed S."""
+    session.install(".", *group("test"))
+    session.run("python", "tests/fault/torture.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Every budget beside what was measured; after ``--``: options of benchmarks/run.py."""
     session.install(".", *group("bench"))
@@ -119,7 +126,7 @@ def build(session: nox.Session) -> None:
 def check_wheel(session: nox.Session, wheel: Path) -> None:
     """Fail unless the wheel carries what others rely on."""
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("lazydata/py.typed", ".dist-info/licenses/LICENSE"):
+    for wanted in ("lazydata/py.typed", "lazydata/report/page.html", ".dist-info/licenses/LICENSE"):
         if not any(name.endswith(wanted) for name in names):
             session.error(f"{wheel.name} has no {wanted}")
 

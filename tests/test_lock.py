@@ -244,18 +244,38 @@ def test_lock_that_is_never_free_is_waited_for_two_minutes(path, clock):
     assert names(path) == ["lock"]
 
 
-@pytest.mark.parametrize("text", [b"", b"no lock of ours"], ids=["empty", "foreign"])
-def test_lock_that_makes_no_sense_is_taken_once_it_stood_for_a_minute(path, clock, text):
-    """An empty one is what a crash leaves where there are no hardlinks."""
-    path.write_bytes(text)
+def test_lock_that_makes_no_sense_is_taken_once_it_stood_for_a_minute(path, clock):
+    path.write_bytes(b"no lock of ours")
     with Lock(str(path)):
         assert 60 < clock.passed < 62
+
+
+@pytest.mark.parametrize("text", [b"", bytes(80)], ids=["empty", "zeros"])
+def test_lock_that_says_nothing_is_taken_after_ten_seconds(path, clock, text):
+    """A power cut leaves such a one, and a crash where there are no hardlinks."""
+    path.write_bytes(text)
+    with Lock(str(path)):
+        assert 10 < clock.passed < 12
 
 
 def test_lock_that_was_taken_away_is_not_let_go_for_its_new_holder(path):
     with Lock(str(path)):
         path.write_bytes(OTHER)
     assert path.read_bytes() == OTHER
+
+
+def test_temp_file_that_can_not_be_removed_leaves_no_lock_held(path, monkeypatch):
+    def refuse(name):
+        if ".tmp" in str(name):
+            raise PermissionError(errno.EACCES, "denied", name)
+        unlink(name)
+
+    unlink = os.unlink
+    monkeypatch.setattr(os, "unlink", refuse)
+    for _ in range(2):
+        with Lock(str(path)):
+            assert path.exists()
+        assert not path.exists()
 
 
 # -- a disk that is full

@@ -179,7 +179,7 @@ class Adopting(Inbox):
             # A second name that we did not make would become read-only with it, and a
             # file that its owner protected must not become writable when it is unshared.
             status = os.stat(path)
-            ours = status.st_nlink == 1 and status.st_mode & 0o200
+            ours = (status.st_nlink == 1 and status.st_mode & 0o200) or self._was_begun(status)
             if ours and links.may_share(path, forced=wanted) and links.hardlink(path, temp):
                 if not has_writer(temp):
                     return "hardlink"
@@ -189,6 +189,16 @@ class Adopting(Inbox):
         if copied.digest != hashed.digest:
             raise MovedError(path)
         return "copy"
+
+    def _was_begun(self, status: os.stat_result) -> bool:
+        """Whether all other names of a file are temp files of ours: its first link was cut off.
+
+        A copy would leave the file read-only, with nothing that says why.
+        """
+        if status.st_nlink == 1 or os.stat(self._temp_dir).st_dev != status.st_dev:
+            return False
+        with os.scandir(self._temp_dir) as entries:
+            return status.st_nlink == 1 + sum(each.inode() == status.st_ino for each in entries)
 
 
 def _same(path: str, before: Stamp) -> Stamp:

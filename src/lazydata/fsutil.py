@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -40,8 +41,10 @@ def fsync_dir(path: str) -> None:
         return  # a directory that may be written but not read: nothing more can be done
     try:
         os.fsync(descriptor)
-    except OSError:
-        pass  # some network and FUSE file systems refuse to fsync a directory
+    except OSError as error:
+        # Some network and FUSE file systems refuse this; a disk that fails is another thing.
+        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+            raise
     finally:
         os.close(descriptor)
 
@@ -106,9 +109,14 @@ def make_dirs(path: str, *, durable: bool = True) -> None:
             fsync_dir(parent)
 
 
-def temp_name(directory: str) -> str:
-    """A name in ``directory`` that nobody else uses, on this host or another."""
-    return os.path.join(directory, f".lazydata-{os.getpid():x}-{os.urandom(8).hex()}.tmp")
+def temp_name(directory: str, kind: str = "") -> str:
+    """A name in ``directory`` that nobody else uses, on this host or another.
+
+    Args:
+        directory: where the file goes.
+        kind: ``aside-`` for bytes of the user: what sweeps temp files has to spare them.
+    """
+    return os.path.join(directory, f".lazydata-{kind}{os.getpid():x}-{os.urandom(8).hex()}.tmp")
 
 
 def replace(source: str, target: str, *, durable: bool = True) -> None:

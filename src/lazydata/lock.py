@@ -18,7 +18,8 @@ class Lock:
 
     It is made by linking a file that names the holder, since ``flock`` does nothing
     on some cluster file systems. A holder on this host whose process is gone loses it
-    at once; one on another host once it has stood for a minute by our own clock.
+    at once; one on another host once it has stood for a minute by our own clock, and
+    one that says nothing after ten seconds.
 
     Args:
         path: of the lock; its directory exists.
@@ -40,7 +41,10 @@ class Lock:
                 file.write(self._mine)
             self._wait(temp)
         finally:
-            remove(temp)
+            try:
+                remove(temp)
+            except OSError:
+                pass  # the lock may be ours by now: an error would leave it held
 
     def __exit__(self, *_: object) -> None:
         if _read(self._path) == self._mine:
@@ -106,7 +110,8 @@ def _is_gone(holder: bytes, stood: float) -> bool:
     fields = holder.decode("ascii", "replace").split("\t")
     if len(fields) == 4 and fields[0] == host():
         return fields[2] != _boot_id() or not (fields[1].isdigit() and is_alive(int(fields[1])))
-    return stood > _STALE_SECONDS
+    # A power cut keeps the name of a lock and may lose what it says: that is not flushed.
+    return stood > (_STALE_SECONDS if holder.strip(b"\0") else _GUARD_SECONDS)
 
 
 def _name(holder: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -21,9 +22,11 @@ from lazydata.tree import DIR, EXEC, LINK, Node
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
 from lazydata.workspace.directories import Remembered
-from lazydata.workspace.placing import put_in_place, take_away
+from lazydata.workspace.placing import put_in_place, sweep, take_away
 
 AT_ONCE = 2000
+# What is ignored stays, and so does its directory; a mount point does.
+_KEEPS_DIRECTORY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.EBUSY)
 
 
 class _Ready(NamedTuple):
@@ -170,14 +173,16 @@ class Applying:
         if old.kind == DIR:
             try:
                 os.rmdir(real)
-            except OSError:
-                pass  # what is ignored stays, and so does its directory
+            except OSError as error:
+                if error.errno not in _KEEPS_DIRECTORY:
+                    raise  # it would count as made by the user next time
         elif old.kind == LINK:
             if os.path.islink(real):
                 fsutil.remove(real)
         else:
             name = self._name + change.path
-            take_away(self._workspace, self._index, real, self._expected(change.path, old), name)
+            expected = self._expected(change.path, old)
+            take_away(self._workspace, self._index, real, expected, name, self._real)
 
     def _expected(self, path: str, node: Node) -> Hashed:
         """What a file held when it was looked at."""
@@ -194,9 +199,10 @@ class Applying:
         return Hashed(node.digest, fingerprint, stamp or stamp_of(real), 0, True)
 
     def _fill(self, change: Change, node: Node) -> _Ready:
-        real = self._at(change.path)
+        directory = os.path.dirname(self._at(change.path))
+        sweep(self._workspace, directory)
         temp, fingerprint = self._store.materialise(
-            node.digest, os.path.dirname(real), self._index, flush=False
+            node.digest, directory, self._index, flush=False
         )
         try:
             self._set_mode(temp, node)

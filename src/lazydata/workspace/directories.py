@@ -149,7 +149,8 @@ class Looking:
         finally:
             if self._pool is not None:
                 self._pool.shutdown()
-        return Held(done.digest, done.size, done.files, not self._reused)
+        is_stored = self._take is not None and not self._reused
+        return Held(done.digest, done.size, done.files, is_stored)
 
     def _known_in(self, directory: str) -> list[tuple[str, int]]:
         """The directories that there were when we last looked, in the order of the walk."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import time
 
 from lazydata import fsutil, links
 from lazydata.digest import Hashed, fingerprint_file, hash_file
 from lazydata.errors import FileBusy, FileChanged, LazydataError, ObjectCorrupt, ObjectMissing
 from lazydata.index import Index
 from lazydata.lease import has_writer
+from lazydata.lock import is_alive
 from lazydata.manifest import Version
 from lazydata.messages import warn
 from lazydata.stamp import stamp_of
@@ -21,6 +25,13 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     T = TypeVar("T")
+
+_TEMP = re.compile(r"\.lazydata-(aside-)?([0-9a-f]+)-[0-9a-f]{16}\.tmp")
+# Processes of another host or container look dead from here: theirs move within that time.
+_SILENT_SECONDS = 600.0
+_ABANDONED_SECONDS = 86400.0
+_ASIDE = "aside-"
+_swept: set[str] = set()
 
 
 def refuse_if_open(real: str, name: str) -> None:
@@ -55,6 +66,7 @@ def put_in_place(
         FileBusy: a program holds the file open for writing, or made it just now.
         FileChanged: it was written to in the last moment; those bytes are stored.
     """
+    sweep(workspace, os.path.dirname(real))
     status = stat(real)
     if (status is None) != (expected is None):
         raise FileBusy(f"{name} came or went just now", hint="run it again")
@@ -68,7 +80,7 @@ def put_in_place(
     if not links.is_shared(os.stat(temp)):
         fsutil.keep_mode(real, temp, add=0o200)
         arriving = stamp_of(temp)
-    aside = fsutil.temp_name(os.path.dirname(real))
+    aside = fsutil.temp_name(os.path.dirname(real), _ASIDE)
     try:
         os.link(real, aside)
         linked = True
@@ -92,21 +104,73 @@ def put_in_place(
     _let_go(workspace, index, aside, expected, name)
 
 
-def take_away(workspace: Workspace, index: Index, real: str, expected: Hashed, name: str) -> None:
+def take_away(
+    workspace: Workspace, index: Index, real: str, expected: Hashed, name: str, above: str
+) -> None:
     """Remove a file of the workspace, losing nothing; the caller flushes its directory.
+
+    Args:
+        above: a directory that stays, where the file is set aside: its own may be about to go.
 
     Raises:
         FileBusy: a program holds the file open for writing.
         FileChanged: it was written to in the last moment; those bytes are stored.
     """
     refuse_if_open(real, name)
-    aside = fsutil.temp_name(os.path.dirname(real))
-    os.replace(real, aside)
+    aside = fsutil.temp_name(above, _ASIDE)
+    try:
+        os.replace(real, aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        aside = fsutil.temp_name(os.path.dirname(real), _ASIDE)  # its own file system
+        os.replace(real, aside)
     if has_writer(aside):
         os.replace(aside, real)
         refuse_if_open(real, name)
         raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
     _let_go(workspace, index, aside, expected, name)
+
+
+def sweep(workspace: Workspace, directory: str) -> None:
+    """Remove temp files that a killed process left in a directory; once in each process.
+
+    What was set aside goes only if the store has its bytes.
+    """
+    if directory in _swept:
+        return
+    _swept.add(directory)
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                found = _TEMP.fullmatch(entry.name)
+                if found is None or not _is_left(int(found[2], 16), entry.stat().st_ctime):
+                    continue
+                if not found[1] or _is_stored(workspace, entry.path):
+                    fsutil.remove(entry.path)
+    except OSError:
+        pass  # somebody else's, or gone: whoever comes next may sweep
+
+
+def _is_stored(workspace: Workspace, path: str) -> bool:
+    digest = hash_file(path).digest
+    try:
+        return hash_file(workspace.store.find(digest)).digest == digest
+    except LazydataError:
+        return False
+
+
+def _is_left(pid: int, changed: float) -> bool:
+    """Whether nobody will come back to a temp file.
+
+    Args:
+        pid: of who made it.
+        changed: its ctime, seconds since the epoch.
+    """
+    if pid == os.getpid():
+        return False
+    silent = time.time() - changed
+    return silent > _ABANDONED_SECONDS or (silent > _SILENT_SECONDS and not is_alive(pid))
 
 
 def _let_go(workspace: Workspace, index: Index, aside: str, expected: Hashed, name: str) -> None:

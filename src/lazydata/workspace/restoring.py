@@ -14,6 +14,7 @@ from lazydata.manifest import Entry
 from lazydata.progress import Meter
 from lazydata.stamp import stamp_from, stamp_of
 from lazydata.workspace import Workspace
+from lazydata.workspace.placing import sweep
 
 AT_ONCE = 2000
 
@@ -57,6 +58,7 @@ def restore_missing(
             for directory in sorted({os.path.dirname(real) for _, real in some}):
                 fsutil.make_dirs(directory, durable=not together)
             for entry, real in some:
+                sweep(workspace, os.path.dirname(real))
                 try:
                     temp, fingerprint = store.materialise(
                         entry.latest.digest, os.path.dirname(real), index, flush=False
