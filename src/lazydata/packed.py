@@ -17,6 +17,7 @@ from lazydata.packs import PackedObject, read_footer, verified
 _SUFFIX = ".pack"
 _AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
 _OPEN = 16
+_ATTEMPTS = 3
 
 
 class Packs:
@@ -154,18 +155,20 @@ class Packs:
         Raises:
             ObjectCorrupt: the pack is damaged; its name is the error's ``pack``.
         """
-        at = self.locate([digest]).get(digest)
-        if at is None:
-            return None
-        name, each = at
-        try:
-            with open(self.path_of(name), "rb") as file:
-                stored = os.pread(file.fileno(), each.stored, each.offset)
-            return name, verified(digest, each.codec, stored, each.size)
-        except FileNotFoundError:
-            return None
-        except ObjectCorrupt as error:
-            raise DamagedPackError(name, error) from error
+        for _ in range(_ATTEMPTS):
+            at = self.locate([digest]).get(digest)
+            if at is None:
+                return None
+            name, each = at
+            try:
+                with open(self.path_of(name), "rb") as file:
+                    stored = os.pread(file.fileno(), each.stored, each.offset)
+                return name, verified(digest, each.codec, stored, each.size)
+            except FileNotFoundError:
+                continue  # gc has just written what is needed of it to another pack
+            except ObjectCorrupt as error:
+                raise DamagedPackError(name, error) from error
+        return None
 
     def read_held(self, digest: Digest) -> bytes | None:
         """As ``read``, for what ``hold`` found; None also for what is damaged."""
@@ -178,6 +181,16 @@ class Packs:
             return verified(digest, each.codec, stored, each.size)
         except ObjectCorrupt:
             return None
+
+    def forget(self) -> None:
+        """Let the index forget all that was here: the directory is gone."""
+        here = [(self.directory,)]
+        with Index(self._index) as index:
+            index.write(
+                "DELETE FROM packs WHERE store = ?",
+                here,
+                ("DELETE FROM packed WHERE store = ?", here),
+            )
 
     def sound(self, name: str) -> Iterator[tuple[Digest, bytes]]:
         """All objects of a pack that are what they should be, as far as it can be read."""

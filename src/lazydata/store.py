@@ -14,26 +14,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lazydata import links
 from lazydata.adopting import Adopting
 from lazydata.digest import Digest, digest_of, fingerprint_of, hash_file
 from lazydata.errors import ObjectCorrupt, ObjectMissing
-from lazydata.fsutil import (
-    fsync_file,
-    is_inside,
-    make_dirs,
-    remove,
-    temp_name,
-    write_atomic,
-    write_new,
-)
+from lazydata.fsutil import fsync_file, is_inside, remove, temp_name, write_new
 from lazydata.index import FileRow, Index
 from lazydata.packed import DamagedPackError
+from lazydata.registry import Registry
 from lazydata.stamp import stamp_of
 from lazydata.trash import Trash
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+_ATTEMPTS = 3
 TRUST_NS = 30 * 86400 * 1_000_000_000
 
 
@@ -57,26 +57,35 @@ class Store(Adopting):
         index: str | None = None,
     ) -> None:
         super().__init__(os.path.join(directory, "objects-v1"), index, link=link)
-        self._trash = Trash(os.path.join(self.directory, "trash"))
+        self.trash = Trash(os.path.join(self.directory, "trash"), index)
+        self.registry = Registry(self.directory)
         self._older = older
 
     # Looking
 
     def has(self, digest: Digest) -> bool:
-        """Whether an object is here; one that gc put in the trash is taken back."""
+        """Whether an object is here; one that gc put in the trash is taken back.
+
+        What was evicted is not: who needs its bytes asks for them.
+        """
         return not self.lacking([digest])
 
     def lacking(self, digests: Iterable[Digest]) -> list[Digest]:
         """Those of some objects that are not here."""
         left = [digest for digest in digests if not os.path.exists(self.path_of(digest))]
-        elsewhere = self._trash.has_any()
+        elsewhere = self.trash.has_any()
+        aside = set(self.trash.find(left)) if elsewhere and left else set()
         left = [
             digest
             for digest in left
-            if not (elsewhere or digest.startswith("sha256")) or self._where(digest) is None
+            if not (digest in aside or digest.startswith("sha256")) or self._where(digest) is None
         ]
         packed = self.packs.locate(left) if left else {}
-        return [digest for digest in left if digest not in packed]
+        left = [digest for digest in left if digest not in packed]
+        if left and elsewhere and self.trash.take_back_packs(left, self.packs, evicted=False):
+            packed = self.packs.locate(left)
+            left = [digest for digest in left if digest not in packed]
+        return left
 
     def find(self, digest: Digest) -> str:
         """The file of an object, to be read only after it was checked.
@@ -106,6 +115,9 @@ class Store(Adopting):
         Raises:
             ObjectMissing, ObjectCorrupt: as ``check``; also for one that is too large.
         """
+        return _again(lambda: self._read(digest, at_most))
+
+    def _read(self, digest: Digest, at_most: int) -> bytes:
         data = self.packs.read_held(digest)
         if data is None and not os.path.exists(self.path_of(digest)):
             data = self._packed(digest)
@@ -123,6 +135,8 @@ class Store(Adopting):
     def _packed(self, digest: Digest) -> bytes | None:
         try:
             found = self.packs.read(digest)
+            if found is None and self.trash.take_back_packs([digest], self.packs):
+                found = self.packs.read(digest)
         except DamagedPackError as error:
             self._salvage(error.pack, error.message)
             raise
@@ -130,7 +144,7 @@ class Store(Adopting):
 
     def _where(self, digest: Digest) -> str | None:
         path = self.path_of(digest)
-        if os.path.exists(path) or self._trash.take_back(digest, path):
+        if os.path.exists(path) or self.trash.take_back(digest, path):
             return path
         if digest.algorithm == "sha256":
             for directory in self._older:
@@ -160,6 +174,9 @@ class Store(Adopting):
             ObjectMissing: it is not in the store.
             ObjectCorrupt: it was damaged; it lies in the trash now.
         """
+        return _again(lambda: self._check(digest, index, fresh=fresh))
+
+    def _check(self, digest: Digest, index: Index, *, fresh: bool) -> str:
         path = self.find(digest)
         if not fresh:
             row = index.file(path)
@@ -182,16 +199,7 @@ class Store(Adopting):
 
     def register(self, workspace_id: str, root: str) -> None:
         """Name a workspace whose objects are to be kept, before the first one arrives."""
-        path = os.path.join(self.directory, "workspaces", workspace_id)
-        line, known = os.fsencode(root), b""
-        try:
-            with open(path, "rb") as file:
-                known = file.read()
-        except FileNotFoundError:
-            make_dirs(os.path.dirname(path))
-        # A copy of a workspace has the same id; both need their objects.
-        if line not in known.split(b"\n"):
-            write_atomic(path, known + line + b"\n")
+        self.registry.add(workspace_id, root)
 
     # Giving out
 
@@ -221,6 +229,11 @@ class Store(Adopting):
         Raises:
             ObjectMissing, ObjectCorrupt: as ``check``.
         """
+        return _again(lambda: self._materialise(digest, directory, index, like, flush))
+
+    def _materialise(
+        self, digest: Digest, directory: str, index: Index, like: str | None, flush: bool
+    ) -> tuple[str, bytes]:
         temp = temp_name(directory)
         try:
             data = self.packs.read_held(digest)
@@ -277,7 +290,7 @@ class Store(Adopting):
             return error  # a store of lazydata 1.x is only read
         try:
             why = f"It was stored as {digest}, and is {actual}."
-            aside = self._trash.put(path, f"damaged-{digest.hex}", why)
+            aside = self.trash.put(path, f"damaged-{digest.hex}", why)
             with self.incoming(actual) as temp:
                 remove(str(temp))
                 links.copy(aside, str(temp), algorithm=actual.algorithm)
@@ -309,10 +322,20 @@ class Store(Adopting):
                 self.put(list(self.packs.sound(name)))
             except ObjectCorrupt:
                 pass  # not even its footer can be read
-            self._trash.put(path, os.path.basename(path), why)
+            self.trash.put(path, os.path.basename(path), why)
         except OSError:
             pass  # somebody else was faster, or the store can't be written: it stays damaged
         self.packs.drop()
+
+
+def _again(use: Callable[[], T]) -> T:
+    """Use an object; gc may move it to the trash in that moment, where a look-up finds it."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return use()
+        except FileNotFoundError:
+            continue
+    return use()
 
 
 def _names(directory: str) -> list[str]:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lazydata.errors import LazydataError, TransferIncomplete
+from lazydata.cli.printing import count_of, print_json, print_line, size, within
+from lazydata.errors import LazydataError, ManifestInvalid, TransferIncomplete
 from lazydata.manifest import Entry, RemoteSpec
 from lazydata.messages import printable
 
@@ -22,18 +23,18 @@ def status(root: str, rows: Sequence[tuple[str, Any]], *, json: bool, scope: str
         scope: the directory that all is about, where that is not the whole workspace.
     """
     if json:
-        _json({"root": root, "files": [row._asdict() for _, row in rows]})
+        print_json({"root": root, "files": [row._asdict() for _, row in rows]})
         return
     for shown, row in rows:
         if row.state != "ok":
-            _out(f"{row.state:<14}  {shown}")
+            print_line(f"{row.state:<14}  {shown}")
     counts = Counter(row.state for _, row in rows)
     parts = [f"{count} {state}" for state, count in counts.most_common()]
     unpushed = sum(row.stored and not row.pushed for _, row in rows)
     if unpushed:
         parts.append(f"{unpushed} not pushed")
-    files = f"{_count(len(rows), 'file')}{_within(scope)}"
-    _out(f"{files}{': ' if parts else ''}{', '.join(parts)}")
+    files = f"{count_of(len(rows), 'file')}{within(scope)}"
+    print_line(f"{files}{': ' if parts else ''}{', '.join(parts)}")
 
 
 def listing(root: str, entries: Sequence[Entry], *, json: bool, versions: bool) -> None:
@@ -55,18 +56,18 @@ def listing(root: str, entries: Sequence[Entry], *, json: bool, versions: bool) 
             }
             for entry, version, latest in rows
         ]
-        _json({"root": root, "files": files})
+        print_json({"root": root, "files": files})
         return
     for entry, version, latest in rows:
         mark = "*" if versions and latest else " "
         used = f"  ({', '.join(version.usage)})" if version.usage else ""
-        _out(f"{version.digest.hex[:12]} {mark} {size(version.size):>9}  {entry.path}{used}")
+        print_line(f"{version.digest.hex[:12]} {mark} {size(version.size):>9}  {entry.path}{used}")
 
 
 def remotes(specs: Sequence[RemoteSpec], *, json: bool) -> None:
     """Remotes, the one that push uses first."""
     if json:
-        _json({"remotes": [{"name": s.name, "url": s.url, **s.options} for s in specs]})
+        print_json({"remotes": [{"name": s.name, "url": s.url, **s.options} for s in specs]})
         return
     for spec in specs:
         print(f"{spec.name}  {spec.url}")
@@ -81,21 +82,21 @@ def pushed(
         sum(getattr(row, name) for row in rows) for name in ("objects", "size", "already")
     )
     left = [line for row in rows for line in row.left]
-    moved = f"{_count(objects, 'object')}{_within(scope)} ({size(total)}) to {remote}"
+    moved = f"{count_of(objects, 'object')}{within(scope)} ({size(total)}) to {remote}"
     if json:
         done = {"remote": remote, "objects": objects, "size": total, "already": already}
-        _json({**done, "left": left, "dry_run": dry_run})
+        print_json({**done, "left": left, "dry_run": dry_run})
     elif quiet:
         pass
     elif not rows:
         print("Nothing to push: no file is listed.")
     elif dry_run:
-        _out(f"Would push {moved}; it has {_count(already, 'other')} already.")
+        print_line(f"Would push {moved}; it has {count_of(already, 'other')} already.")
     elif objects:
-        _out(f"Pushed {moved}.")
+        print_line(f"Pushed {moved}.")
     elif not left:
-        has = _count(already, "object") + _within(scope)
-        _out(f"Nothing to push: {remote} has all {has}.")
+        has = count_of(already, "object") + within(scope)
+        print_line(f"Nothing to push: {remote} has all {has}.")
 
 
 def pulled(
@@ -113,26 +114,31 @@ def pulled(
     objects, total = sum(row.objects for row in rows), sum(row.size for row in rows)
     if json:
         done = {"paths": paths, "objects": objects, "size": total, "left": left}
-        _json({**done, "dry_run": dry_run})
+        print_json({**done, "dry_run": dry_run})
     elif quiet:
         pass
     elif dry_run:
         for path in paths:
-            _out(f"would bring  {path}")
+            print_line(f"would bring  {path}")
         print(
-            f"Would bring {_count(len(paths), 'file')}, and download for that "
-            f"{_count(objects, 'object')} ({size(total)})."
+            f"Would bring {count_of(len(paths), 'file')}, and download for that "
+            f"{count_of(objects, 'object')} ({size(total)})."
         )
     elif paths:
-        print(f"Pulled {_count(len(paths), 'file')}.")
+        print(f"Pulled {count_of(len(paths), 'file')}.")
     elif not left:
-        _out(f"Nothing to pull: {_count(asked, 'file')}{_within(scope)} up to date.")
+        print_line(f"Nothing to pull: {count_of(asked, 'file')}{within(scope)} up to date.")
+
+
+def restored(root: str, rows: Sequence[tuple[str, str]]) -> None:
+    """What was put in its place, as JSON: for people each was told at once."""
+    print_json({"root": root, "files": [{"path": path, "hash": digest} for path, digest in rows]})
 
 
 def verified(count: int, damage: Sequence[Any], *, json: bool) -> None:
     """What verify found."""
     if json:
-        _json({"objects": count, "damage": [row._asdict() for row in damage]})
+        print_json({"objects": count, "damage": [row._asdict() for row in damage]})
         return
     for row in damage:
         listed = f" ({', '.join(row.paths)})" if row.paths else ""
@@ -142,13 +148,13 @@ def verified(count: int, damage: Sequence[Any], *, json: bool) -> None:
             "unknown": "not stored, and a remote could not be asked",
         }[row.problem]
         print(f"{row.digest}{listed}: {what}")
-    print(f"{_count(count, 'object')} hashed, {_count(len(damage), 'problem')}.")
+    print(f"{count_of(count, 'object')} hashed, {count_of(len(damage), 'problem')}.")
 
 
 def settings(values: Mapping[str, Any], places: Mapping[str, str], *, json: bool) -> None:
     """The user's settings, and where things lie."""
     if json:
-        _json({"settings": dict(values), "places": dict(places)})
+        print_json({"settings": dict(values), "places": dict(places)})
         return
     for key, value in _flat("", values):
         print(f"{key} = {value}")
@@ -159,8 +165,9 @@ def settings(values: Mapping[str, Any], places: Mapping[str, str], *, json: bool
 def error(failure: LazydataError, *, json: bool) -> None:
     """An error and its hint, on stderr."""
     left = failure.left if isinstance(failure, TransferIncomplete) else ()
+    shown = failure.shown if isinstance(failure, ManifestInvalid) else ()
     if json:
-        report = {
+        report: dict[str, object] = {
             "error": failure.message,
             "hint": failure.hint,
             "kind": type(failure).__name__,
@@ -168,13 +175,17 @@ def error(failure: LazydataError, *, json: bool) -> None:
         }
         import json as jsonlib
 
-        print(jsonlib.dumps({**report, **({"left": left} if left else {})}), file=sys.stderr)
+        more = {"left": left, "shown": shown}
+        report |= {name: lines for name, lines in more.items() if lines}
+        print(jsonlib.dumps(report), file=sys.stderr)
         return
     for line in left:
         print(f"error: {printable(line)}", file=sys.stderr)
     print(f"error: {printable(failure.message)}", file=sys.stderr)
     if failure.hint:
         print(f"hint: {printable(failure.hint)}", file=sys.stderr)
+    for line in shown:
+        print(printable(line), file=sys.stderr)
 
 
 def raw(file: str) -> None:
@@ -187,18 +198,6 @@ def raw(file: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def size(count: int | None) -> str:
-    """Bytes in the unit that people read, powers of 1024."""
-    if count is None:
-        return "?"
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
-
-
 def _flat(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
@@ -208,26 +207,3 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
             text = os.pathsep.join(value) if isinstance(value, list) else str(value)
             rows.append((prefix + key, text))
     return rows
-
-
-def _within(scope: str) -> str:
-    return f" in {scope}" if scope else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _json(data: object) -> None:
-    import json
-
-    _out(json.dumps(data, ensure_ascii=False))
-
-
-def _out(text: str) -> None:
-    """Print a line; whoever has stopped reading (``| head``) has what they wanted."""
-    try:
-        print(printable(text), flush=not sys.stdout.isatty() and text.startswith("{"))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lazydata import compiled, config, fsutil, manifest
 from lazydata.baseline import NAME as MEMORY
 from lazydata.baseline import Baseline
+from lazydata.digest import Digest
 from lazydata.errors import (
     ManifestChanged,
     NotAWorkspace,
@@ -50,6 +51,21 @@ class Place:
         self.name, self.real = name, real
 
 
+class _Memory(Baseline):
+    """A workspace's memory; whoever remembers something relies on the store, which must know."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace.root)
+        self._workspace = workspace
+
+    def put(self, baselines: Mapping[str, Digest | None]) -> None:
+        """See ``Baseline.put``."""
+        if any(baselines.values()):
+            self.prepare()
+            self._workspace.join()
+        super().put(baselines)
+
+
 class Workspace:
     """One workspace, found by its root.
 
@@ -65,7 +81,7 @@ class Workspace:
     def __init__(self, root: str) -> None:
         self.root = root
         self.file = os.path.join(root, NAME)
-        self.baseline = Baseline(root)
+        self.baseline: Baseline = _Memory(self)
         self._directories: dict[str, str] = {}  # where they really are
 
     @classmethod
@@ -115,14 +131,14 @@ class Workspace:
     @property
     def store(self) -> Store:
         """The user's store, as configured."""
-        home = os.path.expanduser("~")
-        older = tuple(os.path.join(home, *p) for p in ((".lazydata", "data"), (".lazydata-cache",)))
-        return Store(
-            config.store_dir(),
-            link=config.load().get("link", "auto"),
-            older=older,
-            index=config.index_dir(),
-        )
+        return user_store()
+
+    def join(self) -> None:
+        """Let the store know that this workspace relies on it, if it has done anything yet."""
+        try:
+            self.store.register(self.baseline.id, self.root)
+        except OSError:
+            pass  # nothing done yet; or the store is only read, and what it keeps not ours to say
 
     def index(self) -> Index:
         """The index, open; for one call."""
@@ -279,6 +295,18 @@ class Workspace:
         directory = self.baseline.directory
         target = os.path.dirname(os.path.realpath(self.file))
         return directory if os.stat(directory).st_dev == os.stat(target).st_dev else None
+
+
+def user_store() -> Store:
+    """The user's store, as configured."""
+    home = os.path.expanduser("~")
+    older = tuple(os.path.join(home, *p) for p in ((".lazydata", "data"), (".lazydata-cache",)))
+    return Store(
+        config.store_dir(),
+        link=config.load().get("link", "auto"),
+        older=older,
+        index=config.index_dir(),
+    )
 
 
 def _below(path: str, root: str) -> str | None:

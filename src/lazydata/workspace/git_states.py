@@ -1,0 +1,138 @@
+"""All states of the manifests that one repository has: committed, stashed, staged, in worktrees."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lazydata.git import Git
+from lazydata.manifest import NAME
+
+# What operations that are going on keep outside of refs and reflogs.
+_GOING_ON = (
+    *("MERGE_HEAD", "MERGE_AUTOSTASH", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD"),
+    *("ORIG_HEAD", "FETCH_HEAD", "rebase-merge/autostash", "rebase-apply/autostash"),
+)
+_ID = re.compile(r"^[0-9a-f]{40,64}\b", re.MULTILINE)
+_DIFFERS = re.compile(rb":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*\0")
+_FILE = b"100"  # how the modes of plain files begin
+_AT_ONCE = 64  # blobs; some manifests are large
+
+
+class States(NamedTuple):
+    """What a repository has.
+
+    Args:
+        ids: of the blobs.
+        files: where manifests may lie in worktrees; absolute, there or not.
+    """
+
+    ids: set[str]
+    files: set[str]
+
+    def texts(self, git: Git) -> Iterator[tuple[str, bytes]]:
+        """Each blob's id, and what it holds.
+
+        Raises:
+            GitFailed: one can't be read.
+        """
+        ids = sorted(self.ids)
+        for start in range(0, len(ids), _AT_ONCE):
+            yield from git.blobs(ids[start : start + _AT_ONCE]).items()
+
+
+def common_dir(git: Git) -> str:
+    """What all worktrees of a repository share; absolute.
+
+    Raises:
+        GitFailed: it is none.
+    """
+    return os.path.realpath(os.path.join(git.top, git.text("rev-parse", "--git-common-dir")))
+
+
+def states(git: Git, file: str) -> States:
+    """Find every state of the manifests of a repository.
+
+    Of any revision that a ref, a reflog (so, a stash) or an operation that is going on leads
+    to, and of the index of each worktree. A manifest counts wherever it lies, since it may
+    have been moved.
+
+    Args:
+        git: the repository.
+        file: a manifest that may go by another name, where it really lies; absolute.
+
+    Raises:
+        GitFailed: some of it can't be read.
+    """
+    common = common_dir(git)
+    places = [common, *_in(os.path.join(common, "worktrees"))]
+    specs = [f":(glob)**/{NAME}"]
+    if os.path.basename(file) != NAME:
+        specs.append(f":(literal){git.relative(file)}")
+    found = States(set(), set())
+    for place in places:
+        _add_staged(git, place, specs, found)
+    begin = _commits(git, [each for place in places for each in _going_on(place)])
+    words = ("rev-list", "--full-history", "--all", "--reflog", "--stdin")
+    stdin = "".join(f"{line}\n" for line in (*begin, "--", *specs))
+    commits = _run(git, *words, stdin=os.fsencode(stdin))
+    show = ("diff-tree", "--stdin", "--root", "-m", "-r", "-z", "--no-renames", "--no-abbrev")
+    out = _run(git, *show, "--", *specs, stdin=commits)
+    for was, now, before, after in _DIFFERS.findall(out):
+        found.ids.update(blob.decode() for mode, blob in ((was, before), (now, after)) if _is(mode))
+    return found
+
+
+def _add_staged(git: Git, place: str, specs: list[str], found: States) -> None:
+    """What the index of one worktree has."""
+    top = _work_tree(place)
+    for row in _run(git, f"--git-dir={place}", "ls-files", "-s", "-z", "--", *specs).split(b"\0"):
+        told, _, path = row.partition(b"\t")
+        if _is(told):
+            found.ids.add(told.split(b" ")[1].decode())
+            if top:
+                found.files.add(os.path.join(top, os.fsdecode(path)))
+
+
+def _run(git: Git, *words: str, stdin: bytes = b"") -> bytes:
+    return git.run("--no-literal-pathspecs", *words, stdin=stdin, strict=True)
+
+
+def _is(mode: bytes) -> bool:
+    return mode.startswith(_FILE)
+
+
+def _commits(git: Git, ids: list[str]) -> list[str]:
+    """Those of some ids that are commits here."""
+    stdin = "".join(f"{each}\n" for each in ids).encode()
+    told = git.run("cat-file", "--batch-check", stdin=stdin).decode() if ids else ""
+    return [line.split(" ")[0] for line in told.splitlines() if " commit " in line]
+
+
+def _in(directory: str) -> list[str]:
+    try:
+        return [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
+    except FileNotFoundError:
+        return []
+
+
+def _work_tree(place: str) -> str:
+    """The work tree that one of git's own directories belongs to; "" where it does not say."""
+    try:
+        with open(os.path.join(place, "gitdir"), "rb") as file:
+            return os.path.dirname(os.fsdecode(file.read().rstrip(b"\n")))
+    except OSError:
+        return os.path.dirname(place) if os.path.basename(place) == ".git" else ""
+
+
+def _going_on(place: str) -> list[str]:
+    found: list[str] = []
+    for name in _GOING_ON:
+        try:
+            with open(os.path.join(place, *name.split("/")), encoding="ascii") as file:
+                found += _ID.findall(file.read())
+        except (OSError, UnicodeDecodeError):
+            continue
+    return found
