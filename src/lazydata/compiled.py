@@ -32,6 +32,7 @@ class CompiledView:
         self.text: bytes = row[6]  # type: ignore[assignment]
         self.id: int = row[9]  # type: ignore[assignment]
         self.on_change: str | None = row[10]  # type: ignore[assignment]
+        self.gitignore = bool(row[12])
         self._remotes: str = row[11]  # type: ignore[assignment]
         self._memory: MemoryView | None = None
 
@@ -107,7 +108,7 @@ def find(index: Index, file: str, reread: Callable[[], MemoryView]) -> CompiledV
     index.hold()
     rows = index.read(
         "SELECT device, inode, size, mtime, ctime, racy, text, plain, sorted, id, on_change,"
-        " remotes FROM manifests WHERE path = ? AND text IS NOT NULL",
+        " remotes, gitignore FROM manifests WHERE path = ? AND text IS NOT NULL",
         (file,),
         lambda row: CompiledView(index, file, row, reread),
     )
@@ -131,11 +132,12 @@ def put(index: Index, view: MemoryView, stamp: Stamp, racy: bool, text: bytes) -
     (number,) = ids[0]
     manifest = view.manifest
     remotes = json.dumps([(s.name, s.url, s.options) for s in manifest.remotes.values()])
+    says = (manifest.on_change, remotes, int(manifest.gitignore))
     flags = (int(racy), text, int(view.is_plain), int(view.is_sorted))
     index.write(
         "UPDATE manifests SET device=?, inode=?, size=?, mtime=?, ctime=?, racy=?, text=?,"
-        " plain=?, sorted=?, on_change=?, remotes=? WHERE id = ?",
-        [(*map(signed, stamp), *flags, manifest.on_change, remotes, number)],
+        " plain=?, sorted=?, on_change=?, remotes=?, gitignore=? WHERE id = ?",
+        [(*map(signed, stamp), *flags, *says, number)],
         ("DELETE FROM versions WHERE manifest = ?", [(number,)]),
         (
             _INSERT,

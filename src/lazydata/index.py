@@ -30,7 +30,7 @@ CREATE INDEX files_inode ON files (inode, device);
 CREATE TABLE manifests (
     id INTEGER PRIMARY KEY, path TEXT UNIQUE, device INTEGER, inode INTEGER, size INTEGER,
     mtime INTEGER, ctime INTEGER, racy INTEGER, text BLOB, plain INTEGER, sorted INTEGER,
-    on_change TEXT, remotes TEXT
+    on_change TEXT, remotes TEXT, gitignore INTEGER
 );
 CREATE TABLE versions (
     manifest INTEGER, path TEXT, nr INTEGER, digest TEXT, size INTEGER, usage TEXT,

@@ -67,6 +67,7 @@ CASES = {
     "tag on an item": (f"files:\n- !x\n  path: a\n  hash: {H}\n", 2, 3, "tag"),
     "merge": (f"b: &b {{hash: {H}}}\nfiles:\n- <<: *b\n  path: a\n", 3, 3, "merge keys"),
     "on_change": ("on_change: maybe\n", 1, 12, "one of version, warn, error"),
+    "gitignore": ("gitignore: no\n", 1, 12, "gitignore is true or false"),
     "remotes list": ("remotes: [a]\n", 1, 10, "remotes must be a mapping"),
     "remote no url": ("remotes:\n  a:\n    x: y\n", 3, 5, "has no url"),
     "remote number": ("remotes:\n  a: 5\n", 2, 6, "a must be text"),

@@ -112,6 +112,9 @@ def test_quoted_scalars_mean_the_text(value):
         'version: "2"\n',
         "<<<<<<< ours\n",
         "on_change: maybe\n",
+        "gitignore: no\n",
+        "gitignore: 'true'\n",
+        "gitignore: null\n",
         f"files:\n- path: ../a\n  hash: {HASH}\n",
         f"files:\n- path: a//b\n  hash: {HASH}\n",
         f"files:\n- path: .git/config\n  hash: {HASH}\n",
@@ -125,6 +128,13 @@ def test_what_is_not_certain_is_left_to_the_judge(source):
 def test_empty_manifests(source):
     assert agree(source)
     assert read(source).manifest.files == {}
+
+
+@pytest.mark.parametrize("value", ["true", "false", "False", "TRUE # both"])
+def test_gitignore(value):
+    source = f"gitignore: {value}\n"
+    assert agree(source)
+    assert read(source).gitignore == value.lower().startswith("true")
 
 
 def test_versions_of_one_path_are_joined_and_a_digest_counts_once():

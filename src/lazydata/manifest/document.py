@@ -7,7 +7,7 @@ from typing import NamedTuple, NoReturn
 
 from lazydata.digest import Digest
 from lazydata.errors import ManifestInvalid
-from lazydata.manifest import paths
+from lazydata.manifest import conflicts, grammar, paths
 from lazydata.manifest.item import Field, Item
 from lazydata.manifest.model import Manifest, RemoteSpec, Version
 from lazydata.manifest.nodes import Node, compose
@@ -78,9 +78,11 @@ class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self.text, self.file = text, file
 
-    def fail(self, node: Node, message: str, hint: str | None = None) -> NoReturn:
+    def fail(
+        self, node: Node, message: str, hint: str | None = None, shown: tuple[str, ...] = ()
+    ) -> NoReturn:
         raise ManifestInvalid(
-            message, file=self.file, line=node.line, column=node.column, hint=hint
+            message, file=self.file, line=node.line, column=node.column, hint=hint, shown=shown
         )
 
     def document(self) -> Document:
@@ -95,12 +97,16 @@ class _Reader:
         if on_change is not None and self.string(on_change, "on_change") not in POLICIES:
             self.fail(on_change, f"on_change is one of {', '.join(POLICIES)}")
         nodes = self.files(top.get("files"))
-        items = [self.item(node) for node in nodes]
+        items = [
+            self.item(node, following)
+            for node, following in zip(nodes, [*nodes[1:], None], strict=False)
+        ]
         manifest = Manifest(
             files=gather([item.path for item in items], [item.version for item in items]),
             remotes=self.remotes(top, version),
             version=version,
             on_change=on_change.value if on_change else None,
+            gitignore="gitignore" not in top or self.truth(top["gitignore"], "gitignore"),
         )
         return Document(self.text, manifest, root, items, nodes)
 
@@ -141,9 +147,10 @@ class _Reader:
         found: list[Node] = node.value
         return found
 
-    def item(self, node: Node) -> Item:
+    def item(self, node: Node, following: Node | None) -> Item:
         if node.kind != "mapping":
             self.fail(node, "an item must be a mapping", "write it as: - path: … and hash: …")
+        self.mixed(node, following)
         keys = self.mapping(node)
         if "path" not in keys:
             self.fail(node, "this item has no path", "add path: and hash:, or remove it")
@@ -161,6 +168,33 @@ class _Reader:
             self.string(keys["source_url"], "source_url") if "source_url" in keys else None,
         )
         return place(self.text, node, path, version)
+
+    def mixed(self, node: Node, following: Node | None) -> None:
+        """Fail where git's merge by lines took lines of several items for one."""
+        names = [key.value for key, _ in node.pairs]
+        twice = next((key for key, _ in node.pairs if names.count(key.value) > 1), None)
+        if twice is not None:
+            again = [key for key, _ in node.pairs if key.value == twice.value][1]
+            repair = conflicts.part_mixed(self.text, node, self.end(node))
+            if repair is not None:
+                self.fail(
+                    again,
+                    f"the key {twice.value!r} is there twice: git has mixed several items",
+                    repair.hint,
+                    repair.lines,
+                )
+        elif names == ["path"] and following is not None and following.kind == "mapping":
+            repair = conflicts.complete(self.text, node, following, self.end(following))
+            if repair is not None:
+                self.fail(
+                    node,
+                    "this item has no hash: git may have mixed it with the next one",
+                    repair.hint,
+                    repair.lines,
+                )
+
+    def end(self, node: Node) -> int:
+        return line_end(self.text, last_of(self.text, node))
 
     def digest(self, node: Node) -> Digest:
         if node.kind != "scalar" or node.tag not in _CORE:
@@ -233,6 +267,12 @@ class _Reader:
                 hint = f'put it in quotes: "{node.value}"'
             self.fail(node, f"{name} must be text", hint)
         return str(node.value)
+
+    def truth(self, node: Node, name: str) -> bool:
+        truth = grammar.truth(node.value) if node.kind == "scalar" and node.tag == "bool" else None
+        if truth is None:
+            self.fail(node, f"{name} is true or false", f"write {name}: false, without quotes")
+        return truth
 
     def number(self, node: Node, name: str) -> int:
         fits = node.kind == "scalar" and node.tag == "int" and _NUMBER.fullmatch(node.value)

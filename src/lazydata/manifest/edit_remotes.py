@@ -7,7 +7,7 @@ from lazydata.manifest.block import NotSpliceable, block_node, block_value
 from lazydata.manifest.document import Document, last_of, load, place_field
 from lazydata.manifest.grammar import quote
 from lazydata.manifest.lanes import PlainLane, rewrite
-from lazydata.manifest.model import Manifest, RemoteSpec
+from lazydata.manifest.model import RemoteSpec
 from lazydata.manifest.nodes import Node
 from lazydata.manifest.splice import (
     Splice,
@@ -104,7 +104,7 @@ def _change(document: Document, name: str, spec: RemoteSpec | None, file: str) -
         meaning = load(new, file=file).manifest
     except ManifestInvalid:
         raise NotSpliceable from None
-    if meaning != Manifest(old.files, remotes, old.version, old.on_change):
+    if meaning != old._replace(remotes=remotes):
         raise NotSpliceable
     return new
 

@@ -76,6 +76,12 @@ def number(raw: str | None) -> int | None:
     return int(raw) if raw and _size.fullmatch(raw) else None
 
 
+def truth(raw: str) -> bool | None:
+    """True or false, as a plain scalar says it; None for anything else."""
+    lowered = raw.lower() if raw in WORDS else ""
+    return lowered == "true" if lowered in ("true", "false") else None
+
+
 def digest(raw: str | None) -> str | None:
     """A digest in lower case and with its algorithm, or None."""
     if raw and raw[0] in "'\"":

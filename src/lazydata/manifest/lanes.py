@@ -10,7 +10,7 @@ from lazydata.manifest import grammar
 from lazydata.manifest.block import NotSpliceable, block_node, block_value
 from lazydata.manifest.document import Document, load
 from lazydata.manifest.item import Item, item_at
-from lazydata.manifest.model import Entry, Manifest
+from lazydata.manifest.model import Entry
 from lazydata.manifest.splice import Splice, apply, line_end, newline_of
 from lazydata.manifest.text import FILES, gather
 
@@ -206,7 +206,7 @@ class JudgedLane(Lane):
         files = {name: found for name, found in old.files.items() if name != path}
         if entry is not None:
             files[path] = entry
-        return new == Manifest(files, old.remotes, old.version, old.on_change)
+        return new == old._replace(files=files)
 
 
 def _spliceable(document: Document, file: str) -> Document:

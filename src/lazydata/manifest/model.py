@@ -87,6 +87,7 @@ class _Manifest(NamedTuple):
     remotes: dict[str, RemoteSpec]
     version: int
     on_change: str | None
+    gitignore: bool
 
 
 class Manifest(_Manifest):
@@ -97,6 +98,7 @@ class Manifest(_Manifest):
         remotes: by name, in the order of the file.
         version: of the format, 1 or 2.
         on_change: ``version``, ``warn``, ``error``, or None where it is not said.
+        gitignore: what is newly tracked goes into git's ignore file.
     """
 
     __slots__ = ()
@@ -107,6 +109,7 @@ class Manifest(_Manifest):
         remotes: dict[str, RemoteSpec] | None = None,
         version: int = 2,
         on_change: str | None = None,
+        gitignore: bool = True,
     ) -> Manifest:
         return super().__new__(
             cls,
@@ -114,6 +117,7 @@ class Manifest(_Manifest):
             {} if remotes is None else remotes,
             version,
             on_change,
+            gitignore,
         )
 
 

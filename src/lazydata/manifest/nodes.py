@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple, NoReturn
 
 from lazydata.errors import ManifestInvalid
+from lazydata.manifest.conflicts import unresolved
 
 _DEPTH = 40
-_CONFLICT = re.compile(r"(?m)^(?:<<<<<<< |=======\r?$|\|\|\|\|\|\|\| |>>>>>>> )")
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -51,15 +50,9 @@ def compose(text: str, *, file: str) -> Node | None:
     Raises:
         ManifestInvalid: conflict markers, broken YAML, over-deep nesting.
     """
-    conflict = _CONFLICT.search(text)
-    if conflict:
-        raise ManifestInvalid(
-            "unresolved git conflict",
-            file=file,
-            line=text.count("\n", 0, conflict.start()) + 1,
-            column=1,
-            hint="keep the items of both sides and delete the marker lines",
-        )
+    conflict = unresolved(text, file=file)
+    if conflict is not None:
+        raise conflict
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError

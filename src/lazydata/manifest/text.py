@@ -89,9 +89,11 @@ def _manifest(
 ) -> Manifest | None:
     version = grammar.number(values.get("version", "2"))
     policy = grammar.string(values["on_change"]) if "on_change" in values else None
+    gitignore = grammar.truth(values.get("gitignore", "true"))
     if (
         version not in (1, 2)
         or ("on_change" in values and policy not in POLICIES)
+        or gitignore is None
         or "files" in values
         or "remotes" in values
     ):
@@ -106,7 +108,7 @@ def _manifest(
         if not url or "origin" in remotes:
             return None
         remotes = {"origin": RemoteSpec("origin", url, options), **remotes}
-    return Manifest(files, remotes, version, policy)
+    return Manifest(files, remotes, version, policy, gitignore)
 
 
 def _scan_remotes(text: str, position: int) -> tuple[dict[str, RemoteSpec] | None, int]:

@@ -75,3 +75,8 @@ class MemoryView:
     def on_change(self) -> str | None:
         """What a changed file does, where the manifest says it."""
         return self.manifest.on_change
+
+    @property
+    def gitignore(self) -> bool:
+        """Whether what is newly tracked goes into git's ignore file."""
+        return self.manifest.gitignore
