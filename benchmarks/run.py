@@ -17,6 +17,7 @@ from pathlib import Path
 import big_file
 import big_manifest
 import first_track
+import git_hooks
 import growth
 import many_processes
 import report
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[SuiteOptions], list[Result]]] = {
     "warm_track": warm_track.measure,
     "first_track": first_track.measure,
     "start_up": start_up.measure,
+    "git_hooks": git_hooks.measure,
     "big_manifest": big_manifest.measure,
     "big_file": big_file.measure,
     "many_processes": many_processes.measure,

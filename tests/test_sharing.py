@@ -104,7 +104,10 @@ def spoil(remote, content):
 def test_collaborator_runs_the_script_and_gets_the_file(project, new_desk, remote, form):
     project.git("init", "-q", "-b", "main")
     project.write(X, CONTENT[X])
-    assert project.run_script(SCRIPT).stderr == f"lazydata: Tracking a new file {X}\n"
+    assert project.run_script(SCRIPT).stderr.splitlines() == [
+        f"lazydata: Tracking a new file {X}",
+        "lazydata: Added /x.csv to data/.gitignore",
+    ]
     project.run_cli("add-remote", form.format(remote))
     project.run_cli("push")
     commit(project)

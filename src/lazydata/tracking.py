@@ -91,7 +91,7 @@ def _settle(
         from lazydata.fsutil import is_network
         from lazydata.lease import has_writer
         from lazydata.workspace import Workspace, absolute
-        from lazydata.workspace.settle import settle
+        from lazydata.workspace.settle import NEW, settle
 
         path = absolute(os.fsdecode(name))
         workspace = Workspace.governing(path)
@@ -113,6 +113,10 @@ def _settle(
             audit.forget(real)
             if is_directory:
                 audit.forget_in(real)
+            if settled.action == NEW:
+                from lazydata.workspace.git_ignoring import ignore
+
+                ignore(workspace, [workspace.place(path).name + "/" * is_directory])
         try:
             status = os.stat(real)
         except OSError:

@@ -17,7 +17,8 @@ def run(arguments: list[str]) -> int:
     """Run one command; the exit code."""
     with audit.OwnWork():
         try:
-            _find(arguments)()
+            code = _find(arguments)()
+            return code if isinstance(code, int) else 0
         except BrokenPipeError:  # whoever read what we print has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
@@ -38,7 +39,6 @@ def run(arguments: list[str]) -> int:
             return _interrupted() if code == _INTERRUPTED else code
         except KeyboardInterrupt:
             return _interrupted()
-    return 0
 
 
 def _interrupted() -> int:
@@ -55,6 +55,14 @@ def _find(arguments: list[str]) -> Callable[[], object]:
             from lazydata.cli import standing
 
             return standing.show
+        if arguments == ["push"]:
+            from lazydata.cli import sending
+
+            return sending.push
+        if arguments[:1] == ["git"] and arguments[1:2] in (["merge-driver"], ["hook"]):
+            from lazydata.cli import plumbing
+
+            return lambda: plumbing.answer(arguments[1:])
         from lazydata.cli.app import command
 
         return lambda: command(arguments)(arguments, prog_name="lazydata")

@@ -178,6 +178,9 @@ class Settling:
                     return Settled(action, found.digest if found else None, is_listed=False)
                 if action == Action.NOTHING and not self._lacks_usage(entry):
                     return Settled.at(action, found)
+                if action == Action.SETTLE and self._only is None and self._policy() == "error":
+                    # CI is promised that nothing is written for what is right.
+                    return Settled.at(Action.NOTHING, found)
                 if action in RECORDS or action == NEW:
                     refused = self._refused(action, found, entry)
                     if refused is not None:

@@ -343,6 +343,9 @@ class SettlingDirectory:
         parts = self._workspace.baseline.get(self._name + "/")
         if action == Action.NOTHING and parts is None and not self._lacks_usage(entry):
             return Settled(action, entry.latest.digest)
+        policy = policy_of(self._workspace, self._index, self._on_change)
+        if policy == "error" and self._only is None:
+            return Settled(Action.NOTHING, entry.latest.digest)  # as for a file
         try:
             if action == Action.SETTLE and self._held is not None:
                 self._storing.all_of(self._held, None, self._held.digest)
