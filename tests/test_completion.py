@@ -9,8 +9,9 @@ import sys
 import pytest
 
 COMMANDS = [
-    *("init", "track", "untrack", "status", "ls", "restore", "cat", "unlock"),
-    *("add-remote", "remove-remote", "remotes", "push", "pull", "verify", "config"),
+    *("init", "track", "untrack", "status", "ls", "restore", "cat", "unlock", "log", "diff"),
+    *("graph", "why", "impact", "report", "add-remote", "remove-remote", "remotes"),
+    *("push", "pull", "verify", "gc", "git", "config"),
 ]
 # What only that shell understands.
 SCRIPTS = {
@@ -98,5 +99,5 @@ def test_script_completes_in_bash(desk):
         timeout=60,
         check=True,
     )
-    assert done.stdout.split() == ["restore", "remove-remote", "remotes"]
+    assert done.stdout.split() == ["restore", "report", "remove-remote", "remotes"]
     assert done.stderr == ""

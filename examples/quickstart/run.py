@@ -105,8 +105,6 @@ def at_home(you: Person, project: Path, share: Path) -> None:
     for name in ("make_data.py", "my_script.py"):
         shutil.copy(HERE / name, project / name)
     you.types("python make_data.py")
-    print("$ echo data/ > .gitignore")
-    (project / ".gitignore").write_text("data/\n", encoding="utf-8")
     you.types("lazydata init")
     if not manifest.is_file():
         fail("`lazydata init` wrote no lazydata.yml")
@@ -126,7 +124,7 @@ def at_home(you: Person, project: Path, share: Path) -> None:
     you.types("lazydata push")
     you.types("git add .")
     you.types("git commit --quiet --message 'Read the big table'")
-    wanted = [".gitignore", "lazydata.yml", "make_data.py", "my_script.py"]
+    wanted = ["data/.gitignore", "lazydata.yml", "make_data.py", "my_script.py"]
     if you.types("git ls-files").split() != wanted:
         fail(f"git should have these and no others: {', '.join(wanted)}")
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from lazydata import __version__
-from lazydata.cli import render, sharing, standing
-from lazydata.cli.arguments import Json, Paths, Recursive, SomePaths, Version
+from lazydata.cli import collecting, examining, git, history, render, sharing, standing
+from lazydata.cli.arguments import From, Json, Paths, Recursive, SomePaths, Version
 from lazydata.cli.shared import Here, Span, for_each
 from lazydata.errors import UsageError
 from lazydata.manifest import Entry
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(git.commands, name="git", help="Let git know of lazydata, in this repository.")
 app.add_typer(config_app, name="config", help="Read and write your own settings.")
 
 
@@ -67,7 +68,10 @@ def track(
 ) -> None:
     """Record files and directories as track() does, without running any code."""
     from lazydata.workspace import absolute
-    from lazydata.workspace.settle import settle
+    from lazydata.workspace.git_ignoring import ignore
+    from lazydata.workspace.settle import NEW, settle
+
+    new: dict[str, tuple[Workspace, list[str]]] = {}
 
     def record(path: str) -> None:
         if not path:
@@ -75,9 +79,16 @@ def track(
         where = absolute(path)
         workspace = Workspace.governing(where)
         with workspace.index() as index:
-            settle(workspace, where, index, on_change="version")
+            settled, _ = settle(workspace, where, index, on_change="version")
+        if settled.action == NEW:
+            name = workspace.place(where).name + "/" * os.path.isdir(where)
+            new.setdefault(workspace.root, (workspace, []))[1].append(name)
 
-    for_each(paths, record, "tracked")
+    try:
+        for_each(paths, record, "tracked")
+    finally:
+        for workspace, names in new.values():
+            ignore(workspace, names)
 
 
 @app.command()
@@ -134,23 +145,40 @@ def ls(
 
 
 @app.command()
-def restore(paths: SomePaths, version: Version = None, recursive: Recursive = False) -> None:
+def restore(
+    paths: SomePaths,
+    version: Version = None,
+    revision: From = None,
+    recursive: Recursive = False,
+    json: Json = False,
+) -> None:
     """Put the listed version in its place, or an older one, which becomes the newest."""
     from lazydata.workspace import upkeep
 
+    rows: list[tuple[str, str]] = []
+
     def put_back_all(here: Here) -> None:
-        named = {entry.name: entry for entry in here.entries()}
+        if revision is not None:
+            named = history.versions_at(here, revision)
+        else:
+            named = {entry.name: (entry, version) for entry in here.entries()}
         if version is not None and (len(named) != 1 or span.is_wide):
             raise UsageError("--version goes with one file", hint="restore the files one by one")
 
         def put_back(path: str) -> None:
-            digest = upkeep.restore(here.workspace, here.index, named[path], version)
-            print(f"{here.shown(path)} is {digest.hex[:12]}")
+            digest = upkeep.restore(here.workspace, here.index, *named[path])
+            rows.append((span.label(here, path), digest))
+            if not json:
+                print(f"{here.shown(path)} is {digest.hex[:12]}")
 
         for_each(list(named), put_back, "restored")
 
+    if version is not None and revision is not None:
+        raise UsageError("--version and --from each name a version", hint="give one of them")
     span = Span(paths, recursive=recursive)
     span.each(put_back_all)
+    if json:
+        render.restored(span.root, rows)
     span.end()
 
 
@@ -187,6 +215,8 @@ def unlock(paths: SomePaths) -> None:
 
 
 # In this order they are listed by --help.
+app.registered_commands += history.commands.registered_commands
+app.registered_commands += examining.commands.registered_commands
 app.registered_commands += sharing.commands.registered_commands
 
 
@@ -213,6 +243,9 @@ def verify(recursive: Recursive = False, json: Json = False) -> None:
     codes = {"corrupt": 13, "missing": 12, "unknown": 20}
     problems = {row.problem for row in damage}
     span.end(next((code for name, code in codes.items() if name in problems), 0))
+
+
+app.registered_commands += collecting.commands.registered_commands
 
 
 @config_app.command("get")

@@ -16,6 +16,10 @@ Version = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--version", metavar="DIGEST-PREFIX", help="As `ls --versions` shows it."),
 ]
+From = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--from", metavar="REV", help="The latest version at a revision of git."),
+]
 RemoteName = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--remote", metavar="NAME", help="Another remote than the first."),

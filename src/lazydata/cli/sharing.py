@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from lazydata.cli import render
+from lazydata.cli import history, render, sending
 from lazydata.cli.arguments import DryRun, Jobs, Json, Paths, Quiet, Recursive, RemoteName
 from lazydata.cli.shared import Here, Span, incomplete, may_ask
 
@@ -81,31 +81,16 @@ def push(
     json: Json = False,
 ) -> None:
     """Send every listed version that the remote lacks."""
-    from lazydata.workspace import pushing
-
-    rows: list[pushing.Pushed] = []
-
-    def send(here: Here) -> None:
-        entries = here.entries()
-        if span.is_wide and not entries:
-            return  # it may well have no remote
-        done = pushing.push(
-            here.workspace,
-            here.index,
-            entries,
-            remote=remote,
-            check=check,
-            jobs=jobs,
-            dry_run=dry_run,
-        )
-        rows.append(done._replace(left=span.left(here, done.left)))
-        incomplete(done.left, "not pushed")
-
-    may_ask(quiet=quiet)
-    span = Span(paths, recursive=recursive)
-    span.each(send)
-    render.pushed(rows, json=json, dry_run=dry_run, quiet=quiet, scope=span.scope)
-    span.end()
+    sending.push(
+        paths,
+        recursive=recursive,
+        remote=remote,
+        jobs=jobs,
+        check=check,
+        dry_run=dry_run,
+        quiet=quiet,
+        json=json,
+    )
 
 
 @commands.command()
@@ -116,6 +101,10 @@ def pull(
         Optional[str],  # noqa: UP045
         typer.Option("--remote", metavar="NAME", help="Ask only this remote."),
     ] = None,
+    rev: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--rev", metavar="REV", help="Only store what a revision of git lists."),
+    ] = None,
     jobs: Jobs = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -125,9 +114,23 @@ def pull(
 
     PATH may be a file, a directory, or a script. Without one, the files that this
     clone had before are brought to their latest version. Files that were edited
-    here are left alone.
+    here are left alone. With --rev nothing in the workspace changes: what lazydata.yml
+    lists at that revision is fetched into the store, so that it can be switched to offline.
     """
     from lazydata.workspace import pulling, scripts
+
+    if rev is not None:
+        history.pull(
+            rev,
+            paths,
+            recursive=recursive,
+            remote=remote,
+            jobs=jobs,
+            dry_run=dry_run,
+            quiet=quiet,
+            json=json,
+        )
+        return
 
     rows: list[pulling.Pulled] = []
     asked = 0

@@ -15,12 +15,14 @@ from lazydata.messages import say
 from lazydata.scanning import scan
 from lazydata.tree import DIR, LINK, Node
 from lazydata.workspace import Workspace
-from lazydata.workspace.names import version_of
+from lazydata.workspace.names import version_of, wanted_version
 from lazydata.workspace.portions import Portion
 from lazydata.workspace.settle_directory import SettlingDirectory
 
 
-def restore_inside(workspace: Workspace, index: Index, entry: Entry, version: str | None) -> Digest:
+def restore_inside(
+    workspace: Workspace, index: Index, entry: Entry, version: str | Version | None
+) -> Digest:
     """Put a version of a directory, or of a portion of it, in its place.
 
     What is there is stored first. An older version of the whole becomes the newest in the
@@ -30,17 +32,17 @@ def restore_inside(workspace: Workspace, index: Index, entry: Entry, version: st
         NotTracked: there is no such version, or nothing there in it.
         ObjectMissing: something of it is nowhere.
     """
-    digest = version_of(workspace, entry, version)
+    wanted = wanted_version(workspace, entry, version)
+    digest, listed = wanted.digest, [each.digest for each in entry.versions]
     if entry.portion:
         portion = Portion(workspace, index, entry, entry.portion)
-        if any(digest == each.digest for each in entry.versions):
+        if digest in listed or isinstance(version, Version):  # else of a file in it
             return portion.restore(digest)
         portion.restore_file(digest)
         return digest
     place = workspace.place(entry.path.rstrip("/"))
     settling = SettlingDirectory(workspace, place, index)
     held = settling.look(take=True)
-    listed = {each.digest: each for each in entry.versions}
     settling.trees.bring(digest)
     root = settling.trees.root(digest)
     settling.prepare(held, root)  # what can't be had is told before anything is written
@@ -50,11 +52,11 @@ def restore_inside(workspace: Workspace, index: Index, entry: Entry, version: st
             f"{entry.path} was not recorded as it was: it is stored, and `lazydata restore "
             f"{entry.path} --version {held.digest.hex[:12]}` gets it back"
         )
-    if digest != entry.latest.digest:
-        usage = listed[digest].usage if digest in listed else ()
-        newest = Version(digest, root.size, usage, root.files)
+    if digest not in listed[-1:]:
+        newest = Version(digest, root.size, wanted.usage, root.files)
         with workspace.baseline.lock():
-            if workspace.view(index).entry(entry.path) != entry._replace(portion=""):
+            now = workspace.view(index).entry(entry.path)
+            if (now.versions if now else ()) != entry.versions:
                 raise FileBusy(f"{entry.path} was recorded just now", hint="run it again")
             workspace.edit(
                 index,

@@ -7,7 +7,7 @@ import os
 from lazydata import fsutil
 from lazydata.digest import Digest
 from lazydata.errors import NotTracked, PathOutside, UsageError
-from lazydata.manifest import NAME, Entry
+from lazydata.manifest import NAME, Entry, Version
 from lazydata.messages import say
 from lazydata.workspace import Workspace
 
@@ -111,6 +111,21 @@ def not_tracked(workspace: Workspace, argument: str, cwd: str) -> NotTracked:
         path=argument,
         hint="`lazydata ls` shows what it lists",
     )
+
+
+def wanted_version(workspace: Workspace, entry: Entry, version: str | Version | None) -> Version:
+    """The version of an entry that is meant, with all that the manifest says of it.
+
+    Args:
+        version: a digest's prefix, or None, as for ``version_of``; or one that the entry
+            had in another state of the manifest.
+
+    Raises:
+        NotTracked, UsageError: as ``version_of``.
+    """
+    if not isinstance(version, Version):
+        version = Version(version_of(workspace, entry, version))
+    return {each.digest: each for each in entry.versions}.get(version.digest, version)
 
 
 def version_of(workspace: Workspace, entry: Entry, prefix: str | None) -> Digest:

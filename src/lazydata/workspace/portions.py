@@ -78,8 +78,9 @@ class Portion:
         """
         node = self.trees.find(version or self._entry.latest.digest, self.path)
         if node is None:
+            which = f"version {version.hex[:12]}" if version else "version that lazydata.yml lists"
             raise NotTracked(
-                f"{self._entry.path} has no {self.path} in the version that lazydata.yml lists",
+                f"{self._entry.path} has no {self.path} in the {which}",
                 path=os.path.join(self._real, self.path),
                 hint=f"`lazydata track {self._entry.path}` records what is new in it",
             )

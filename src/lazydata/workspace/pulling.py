@@ -123,7 +123,7 @@ def _pull_files(
     size = sum({v.digest: v.size or 0 for v in lacking.values()}.values())
     if dry_run:
         return Pulled([e.path for e, _, _ in todo], len(lacking_now), size, list(left.values()))
-    failed = _fetch(workspace, index, lacking, remotes, jobs) if lacking else {}
+    failed = fetch(workspace, index, lacking, remotes, jobs) if lacking else {}
     index.hold()  # see what was noted of the objects that came
     left.update({path: line(path, error) for path, error in failed.items()})
     there = [each for each in todo if each[0].path not in failed]
@@ -202,7 +202,7 @@ def download(workspace: Workspace, index: Index, wanted: Mapping[str, Version]) 
     """
     names = ", ".join(wanted)
     try:
-        failed = _fetch(workspace, index, wanted)
+        failed = fetch(workspace, index, wanted)
     except (RemoteDenied, RemoteUnavailable) as error:
         raise type(error)(f"{names} can't be had: {error.message}", hint=error.hint) from error
     for failure in failed.values():
@@ -247,14 +247,26 @@ def bring(
     return done.failed
 
 
-def _fetch(
+def fetch(
     workspace: Workspace,
     index: Index,
     wanted: Mapping[str, Version],
     remotes: Sequence[RemoteSpec] | None = None,
     jobs: int | None = None,
 ) -> dict[str, LazydataError]:
-    """Download; the errors of what did not come, by path."""
+    """Bring the objects of some versions into the store, and say so.
+
+    Args:
+        wanted: versions by the path of their entry.
+        remotes: those to ask; by default all.
+        jobs: how many transfers at once.
+
+    Returns:
+        The errors of what did not come, by path.
+
+    Raises:
+        RemoteUnavailable, RemoteDenied: nothing could be had, for one cause.
+    """
     if remotes is None:
         remotes = list(workspace.view(index).remotes.values())
     if len(wanted) > _NAMED_AT_MOST:

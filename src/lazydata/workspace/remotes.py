@@ -112,7 +112,15 @@ def named(workspace: Workspace, index: Index, name: str | None) -> RemoteSpec:
     Raises:
         UsageError: there is none.
     """
-    known = workspace.view(index).remotes
+    return among(workspace.view(index).remotes, name)
+
+
+def among(known: Mapping[str, RemoteSpec], name: str | None) -> RemoteSpec:
+    """Of some remotes, the one of that name, or the first one.
+
+    Raises:
+        UsageError: there is none.
+    """
     if not known:
         raise UsageError(
             "there is no remote yet", hint="`lazydata add-remote URL` adds one, such as a directory"

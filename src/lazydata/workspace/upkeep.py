@@ -27,7 +27,7 @@ from lazydata.trees import Trees
 from lazydata.workspace import Workspace
 from lazydata.workspace.inside import objects_of
 from lazydata.workspace.look import look
-from lazydata.workspace.names import version_of
+from lazydata.workspace.names import wanted_version
 from lazydata.workspace.placing import put_in_place, refuse_if_open, sound
 from lazydata.workspace.unsharing import unshare_object
 
@@ -53,15 +53,18 @@ class Damage(NamedTuple):
     paths: tuple[str, ...]
 
 
-def restore(workspace: Workspace, index: Index, entry: Entry, version: str | None = None) -> Digest:
+def restore(
+    workspace: Workspace, index: Index, entry: Entry, version: str | Version | None = None
+) -> Digest:
     """Put a recorded version in its place, whatever is there now.
 
     What is there is stored first, if no version of it is, and can be had back. An
     older version becomes the newest in the manifest, so that ``track`` agrees.
 
     Args:
-        entry: to be restored.
-        version: a digest's prefix; None for the latest.
+        entry: to be restored; without versions where it is listed no more.
+        version: a digest's prefix, or a version that the entry need not list any more; None
+            for the latest.
 
     Returns:
         The digest of what is there now.
@@ -79,13 +82,12 @@ def restore(workspace: Workspace, index: Index, entry: Entry, version: str | Non
         except OSError as error:
             raise from_os_error(error, "restore", entry.name) from error
     name = entry.path
-    digest = version_of(workspace, entry, version)
-    wanted = {v.digest: v for v in entry.versions}.get(digest, Version(digest))
+    wanted = wanted_version(workspace, entry, version)
     place = workspace.place(name)
     try:
         for _ in range(_ATTEMPTS):
             if _restore_once(workspace, index, entry, wanted, place.real):
-                return digest
+                return wanted.digest
     except OSError as error:
         raise from_os_error(error, "restore", name) from error
     raise FileBusy(f"{name} keeps changing", hint="wait until its writer is done")
@@ -123,7 +125,7 @@ def _restore_once(
                 return False
             if temp:
                 refuse_if_open(real, name)
-            if digest != entry.latest.digest:
+            if digest not in listed[-1:]:
                 size = wanted.size if wanted.size is not None else os.stat(temp or real).st_size
                 newest = Version(digest, size, wanted.usage)
                 workspace.edit(
@@ -157,8 +159,8 @@ def read(workspace: Workspace, index: Index, entry: Entry, version: str | None =
         inside = read_inside(workspace, index, entry, version)
         return workspace.store.check(inside, index)
     workspace.place(entry.path)
-    digest = version_of(workspace, entry, version)
-    wanted = {v.digest: v for v in entry.versions}.get(digest, Version(digest))
+    wanted = wanted_version(workspace, entry, version)
+    digest = wanted.digest
     return sound(workspace, index, entry.path, wanted, lambda: workspace.store.check(digest, index))
 
 
