@@ -6,7 +6,7 @@ import time
 SHORT = 0.05  # seconds
 
 
-def commands(desk, *all_words, code=0):
+def commands(desk, *all_words, code=0, cwd=None):
     """Run commands of lazydata one after the other; what the last one printed."""
     if not hasattr(desk, "in_process"):
         desk.in_process = desk.tracker()
@@ -14,13 +14,15 @@ def commands(desk, *all_words, code=0):
     for words in all_words:
         reply = desk.in_process.run(
             """
-            import contextlib, io
+            import contextlib, io, os
+            os.chdir(cwd)
             from lazydata.cli.running import run
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 value = run(words), out.getvalue()
             """,
             words=[str(word) for word in words],
+            cwd=str(cwd or desk.root),
         )
         ended, said = reply.value
         assert ended == code, (words, said, reply.stderr)
@@ -33,4 +35,4 @@ def aged(desk, *args, code=0, env=None):
     words = ("gc", "--grace", f"{SHORT}s", *args, "--json")
     if env or desk.user:
         return json.loads(desk.run_cli(*words, code=code, env=env, cwd=desk.base).stdout)
-    return json.loads(commands(desk, words, code=code))
+    return json.loads(commands(desk, words, code=code, cwd=desk.base))

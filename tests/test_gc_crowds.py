@@ -240,7 +240,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(STEPS)
 def test_nothing_that_is_needed_ever_goes_and_all_else_does(steps):
     base = Path(tempfile.mkdtemp())

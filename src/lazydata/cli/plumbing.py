@@ -85,8 +85,8 @@ class _Driver:
         # With longer markers git merges what it will use as the base: no result of anybody's.
         for path in merged.conflicts if self._marker <= _MARKER else ():
             warn(
-                f"{self._path}: {our_name} and {their_name} differ on {path}; look at it, and "
-                "`git add` the file when it is settled"
+                f"{self._path}: {path} was changed on {our_name} and on {their_name}; look at "
+                "it, and `git add` the file when it is settled"
             )
         return 1 if merged.conflicts else 0
 
