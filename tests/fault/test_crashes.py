@@ -78,6 +78,26 @@ def test_power_cut_anywhere(name: str, cut_scene: CutScene) -> None:
         trial.kill(point)
 
 
+@pytest.mark.parametrize(
+    ("name", "call", "inside"),
+    [
+        # The second link of a file was there, and its mode not yet or already what it was to be.
+        ("track() of a new file, hardlinked", "chmod", "work/data"),
+        ("track() of a new file, hardlinked", "link", "store"),
+        # What was set aside lay in a directory that was to go, and kept it there.
+        ("track() that updates a directory", "unlink", "work/data"),
+    ],
+)
+def test_killed_where_it_once_went_wrong(
+    name: str, call: str, inside: str, new_scene: Callable[[], Scene]
+) -> None:
+    (case,) = (each for each in CASES if each.name == name)
+    trial = Trial(case, new_scene())
+    points = [each for each in trial.points if each.call == call and inside in each.path]
+    assert points
+    assert all(trial.kill(point) for point in points[:3])
+
+
 # -- the harness sees what it is there to see
 
 

@@ -56,6 +56,20 @@ def test_any_call_refused(case: Any, tmp_path: Path) -> None:
         scene.close()
 
 
+@traced
+def test_directory_that_can_not_be_removed_is_told(tmp_path: Path) -> None:
+    """The next call took it for one that the user had made, and recorded it."""
+    (case,) = (each for each in CASES if each.name == "track() that updates a directory")
+    scene = Scene(tmp_path / "scene", tmp_path / "logs")
+    try:
+        trial = Trial(case, scene)
+        points = [each for each in trial.points if each.call == "rmdir"]
+        assert points
+        assert all(trial.refuse(point, "EACCES") for point in points)
+    finally:
+        scene.close()
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EINVAL])
 def test_directory_that_can_not_be_flushed_is_told_unless_the_system_never_can(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -60,13 +60,13 @@ def gc(*, force: bool, grace: float = GRACE_SECONDS, at_most: int | None = None)
             collector = Collector(store, config.index_dir(), grace=int(grace * 1e9))
             roots = Roots(store.registry)
             needs = Needs(store, index, roots)
-            if not roots.claims and not roots.blocked:
+            if not roots.demands and not roots.blocked:
                 roots.blocked += _nobody(store)
             known = not roots.blocked
             survey = collector.survey(needs.by if known else Everything(), known=known)
-            eviction = settle_evicted(survey, roots.claims, needs.by) if known else None
+            eviction = settle_evicted(survey, roots.demands, needs.by) if known else None
             if known and at_most is not None:
-                eviction = evict(survey, roots.claims, needs.by, needs.trees, at_most, eviction)
+                eviction = evict(survey, roots.demands, needs.by, needs.trees, at_most, eviction)
             failed = collector.sweep(survey) if force else []
     except OSError as error:
         raise from_os_error(error, "read", error.filename or store.directory) from error
@@ -98,7 +98,7 @@ class Needs:
         roots: of all workspaces; is told of trees that can't be read.
 
     Attributes:
-        by: each object that is needed, and by which claims: a bit for each.
+        by: each object that is needed, and by which demands: a bit for each.
         trees: those among them that are trees.
     """
 
@@ -108,10 +108,10 @@ class Needs:
         self._damaged, self._unreadable = _damaged(store)
         self.by: dict[Digest, int] = {}
         self.trees: set[Digest] = set()
-        for nr, claim in enumerate(roots.claims):
-            for digest in claim.files:
+        for nr, demand in enumerate(roots.demands):
+            for digest in demand.files:
                 self._add(digest, 1 << nr)
-            self._add_directories(claim.directories, 1 << nr)
+            self._add_directories(demand.directories, 1 << nr)
 
     def _add(self, digest: Digest, bit: int) -> None:
         self.by[digest] = self.by.get(digest, 0) | bit

@@ -13,7 +13,7 @@ from lazydata.manifest import RemoteSpec
 from lazydata.remotes.threads import run
 from lazydata.survey import Found, Survey, packed_size, whole
 from lazydata.workspace.remotes import open_repository
-from lazydata.workspace.roots import Claim
+from lazydata.workspace.roots import Demand
 
 _AT_LEAST = 1000  # objects that are asked for in one go
 
@@ -31,15 +31,15 @@ class Eviction(NamedTuple):
 
 
 class Holders:
-    """Which objects may go, since each claim to them can be met from a remote of its own.
+    """Which objects may go, since each demand to them can be met from a remote of its own.
 
     Args:
-        claims: of all workspaces.
+        demands: of all workspaces.
         by: which of them need an object, a bit for each.
     """
 
-    def __init__(self, claims: Sequence[Claim], by: Mapping[Digest, int]) -> None:
-        self._claims, self._by = claims, by
+    def __init__(self, demands: Sequence[Demand], by: Mapping[Digest, int]) -> None:
+        self._demands, self._by = demands, by
         self._memory = IndexedMemory(config.index_dir())
         self.failed: list[str] = []
         self._unasked: set[str] = set()
@@ -51,29 +51,29 @@ class Holders:
             sizes: of objects that are needed, bytes.
         """
         there: list[dict[str, set[Digest]]] = []
-        for nr, claim in enumerate(self._claims):
+        for nr, demand in enumerate(self._demands):
             mine = {d: size for d, size in sizes.items() if self._by.get(d, 0) >> nr & 1}
-            there.append(self._of_claim(claim, mine) if mine else {})
+            there.append(self._of_demand(demand, mine) if mine else {})
         return {digest for digest in sizes if self._is_held(digest, there)}
 
     def _is_held(self, digest: Digest, there: Sequence[Mapping[str, set[Digest]]]) -> bool:
-        for nr, claim in enumerate(self._claims):
+        for nr, demand in enumerate(self._demands):
             if not self._by.get(digest, 0) >> nr & 1:
                 continue
-            for served in claim.workspaces:
+            for served in demand.workspaces:
                 if not any(digest in there[nr].get(spec.url, ()) for spec in served.remotes):
                     return False
         return True
 
-    def _of_claim(self, claim: Claim, sizes: Mapping[Digest, int]) -> dict[str, set[Digest]]:
-        """What the remotes of a claim hold, by their URLs."""
-        specs = {spec.url: spec for served in claim.workspaces for spec in served.remotes}
+    def _of_demand(self, demand: Demand, sizes: Mapping[Digest, int]) -> dict[str, set[Digest]]:
+        """What the remotes of a demand hold, by their URLs."""
+        specs = {spec.url: spec for served in demand.workspaces for spec in served.remotes}
         found = {}
         for url, spec in specs.items():
             # What this machine sent or got itself. An index file may say anything.
             known = {
                 digest
-                for served in claim.workspaces
+                for served in demand.workspaces
                 for digest in served.workspace.baseline.pushed([url], sizes)
             }
             found[url] = self._ask(spec, {digest: sizes[digest] for digest in known})
@@ -102,12 +102,12 @@ class Holders:
 
 
 def settle_evicted(
-    survey: Survey, claims: Sequence[Claim], by: Mapping[Digest, int]
+    survey: Survey, demands: Sequence[Demand], by: Mapping[Digest, int]
 ) -> Eviction | None:
     """Of what was evicted and lies in the trash long enough: it goes if a remote still has it."""
     if not survey.evicted:
         return None
-    holders = Holders(claims, by)
+    holders = Holders(demands, by)
     held = holders.held(_sizes(survey.evicted))
     for found in survey.evicted:
         if all(each.digest in held for each in found.objects):
@@ -119,7 +119,7 @@ def settle_evicted(
 
 def evict(
     survey: Survey,
-    claims: Sequence[Claim],
+    demands: Sequence[Demand],
     by: Mapping[Digest, int],
     trees: Collection[Digest],
     at_most: int,
@@ -129,13 +129,13 @@ def evict(
 
     Args:
         survey: of the store; is told what goes.
-        claims: of all workspaces.
+        demands: of all workspaces.
         by: which of them need an object.
         trees: these stay: they say what else is needed.
         at_most: bytes.
         before: what was asked before.
     """
-    holders = Holders(claims, by)
+    holders = Holders(demands, by)
     over = survey.size - at_most
     chosen: set[str] = set()
     candidates = sorted(_candidates(survey, trees), key=lambda found: found.used)

@@ -144,19 +144,22 @@ def _row(entry: Entry, version: Version, past: _Past, where: _Whereabouts) -> Lo
 
 
 def _newest_first(entry: Entry, entered: dict[Digest, Entered]) -> list[Version]:
-    """The listed versions, in their order, and among them by time those that are gone."""
+    """The listed versions, in their order, and among them those that are gone.
+
+    Args:
+        entered: the oldest first. Commits of one second have one time, so that tells less.
+    """
     listed = {version.digest for version in entry.versions}
-    gone = [each for digest, each in entered.items() if digest not in listed]
-    gone.sort(key=lambda each: each.commit.when)
+    order = {digest: place for place, digest in enumerate(entered)}
+    gone = [digest for digest in order if digest not in listed]
     found: list[Version] = []
-    latest = 0.0  # a version that was gone back to is newer than those listed before it
+    latest = -1  # a version that was gone back to is newer than those listed before it
     for version in entry.versions:
-        when = entered[version.digest].commit.when if version.digest in entered else float("inf")
-        latest = max(latest, when)
-        while gone and gone[0].commit.when <= latest:
-            found.append(gone.pop(0).version)
+        latest = max(latest, order.get(version.digest, len(order)))
+        while gone and order[gone[0]] < latest:
+            found.append(entered[gone.pop(0)].version)
         found.append(version)
-    return [*(each.version for each in reversed(gone)), *reversed(found)]
+    return [*(entered[digest].version for digest in reversed(gone)), *reversed(found)]
 
 
 class _Whereabouts:

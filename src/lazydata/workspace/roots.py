@@ -51,7 +51,7 @@ class Served(NamedTuple):
     remotes: tuple[RemoteSpec, ...]
 
 
-class Claim(NamedTuple):
+class Demand(NamedTuple):
     """What one repository needs with all its workspaces, or one workspace that is in none.
 
     Args:
@@ -76,20 +76,20 @@ class Claim(NamedTuple):
 
 
 class Roots:
-    """The claims of all workspaces that a store knows.
+    """The demands of all workspaces that a store knows.
 
     Args:
         registry: of the store.
 
     Attributes:
-        claims: what they need.
+        demands: what they need.
         blocked: what could not be read.
     """
 
     def __init__(self, registry: Registry) -> None:
-        self.claims: list[Claim] = []
+        self.demands: list[Demand] = []
         self.blocked: list[Blocked] = []
-        self._repositories: dict[str, Claim | None] = {}  # None: it can't be read
+        self._repositories: dict[str, Demand | None] = {}  # None: it can't be read
         known = registry.all()
         for root in dict.fromkeys(each.root for each in known):
             try:
@@ -111,25 +111,25 @@ class Roots:
             self.blocked.append(Blocked(root, "there is no workspace any more", forget))
             return
         workspace = Workspace(root)
-        claim = Claim(set(), set(), [])
-        served = self._add_disk(claim, workspace)
-        self._add_memory(claim, workspace)
+        demand = Demand(set(), set(), [])
+        served = self._add_disk(demand, workspace)
+        self._add_memory(demand, workspace)
         file = os.path.realpath(workspace.file)
         git = Git.holding(file)
         whole = self._repository(git, file) if git is not None else None
         if git is None:
-            whole = claim
-            self.claims.append(claim)
+            whole = demand
+            self.demands.append(demand)
         elif whole is not None:
-            whole.files.update(claim.files)
-            whole.directories.update(claim.directories)
+            whole.files.update(demand.files)
+            whole.directories.update(demand.directories)
         if whole is not None:
             # Once more: git may have put back into it what it had elsewhere until now.
             self._add_disk(whole, workspace)
             whole.workspaces.append(served)
 
     @staticmethod
-    def _add_disk(claim: Claim, workspace: Workspace) -> Served:
+    def _add_disk(demand: Demand, workspace: Workspace) -> Served:
         """The manifest as it is; a branch may have none."""
         try:
             view = workspace.view(Index(None))
@@ -137,38 +137,38 @@ class Roots:
             if os.path.islink(workspace.file):
                 raise  # what it leads to may be mounted again
             return Served(workspace, ())
-        claim.add_entries(iter(view.files.values()))
+        demand.add_entries(iter(view.files.values()))
         return Served(workspace, tuple(view.remotes.values()))
 
     @staticmethod
-    def _add_memory(claim: Claim, workspace: Workspace) -> None:
+    def _add_memory(demand: Demand, workspace: Workspace) -> None:
         """What was last brought or recorded here, and what had to make way for it."""
         for path, digest in workspace.baseline.all().items():
-            claim.add(path, digest)
+            demand.add(path, digest)
         since = time.time() - JOURNAL_DAYS * 86400
         for when, path, digest in workspace.baseline.journal():
             if when >= since:
-                claim.add(path, digest)
+                demand.add(path, digest)
 
-    def _repository(self, git: Git, file: str) -> Claim | None:
-        """The claim of a whole repository; it is read once, whatever is in it."""
+    def _repository(self, git: Git, file: str) -> Demand | None:
+        """The demand of a whole repository; it is read once, whatever is in it."""
         key = f"{common_dir(git)}\0{file if os.path.basename(file) != NAME else ''}"
         if key not in self._repositories:
             self._repositories[key] = None
-            claim = Claim(set(), set(), [])
+            demand = Demand(set(), set(), [])
             found = states(git, file)
-            self._add_texts(claim, git, found)
+            self._add_texts(demand, git, found)
             for path in sorted(found.files):
                 if os.path.basename(path) == NAME:
                     # Nested workspaces, and other worktrees, that may have been moved.
                     workspace = Workspace(os.path.dirname(path))
-                    self._add_disk(claim, workspace)
-                    self._add_memory(claim, workspace)
-            self.claims.append(claim)
-            self._repositories[key] = claim
+                    self._add_disk(demand, workspace)
+                    self._add_memory(demand, workspace)
+            self.demands.append(demand)
+            self._repositories[key] = demand
         return self._repositories[key]
 
-    def _add_texts(self, claim: Claim, git: Git, found: States) -> None:
+    def _add_texts(self, demand: Demand, git: Git, found: States) -> None:
         for blob, data in found.texts(git):
             name = f"{git.top}: {NAME} ({blob[:10]})"
             try:
@@ -176,7 +176,7 @@ class Roots:
             except ManifestInvalid as error:
                 self._block(name, error, _IN_GIT.format(blob[:10]))
                 continue
-            claim.add_entries(iter(view.files.values()))
+            demand.add_entries(iter(view.files.values()))
 
 
 def is_gone(root: str) -> bool:
