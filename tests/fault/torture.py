@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import fault_tracing
@@ -25,6 +26,7 @@ from fault_trials import ERRORS, REFUSED, Trial, sample
 
 POINTS_AT_ONCE = 12  # of one case, before the next has its turn
 CUTS_AT_ONCE = 3
+CUT_CASES = 4  # in each round
 
 
 class Torture:
@@ -43,12 +45,11 @@ class Torture:
 
     def run(self) -> None:
         """Take the cases in rounds until the time is over."""
-        jobs: list[Callable[[], None]] = []
         while not self._is_over():
-            jobs = [lambda case=case: self._kill(case) for case in CASES]  # type: ignore[misc]
+            jobs: list[Callable[[], None]] = []
+            jobs += [lambda case=case: self._kill(case) for case in CASES]  # type: ignore[misc]
             jobs += [lambda case=case: self._refuse(case) for case in REFUSED]  # type: ignore[misc]
-            for kind in KINDS:
-                case = self._draw.choice(CASES)
+            for kind, case in product(KINDS, self._draw.sample(CASES, CUT_CASES)):
                 jobs.append(lambda case=case, kind=kind: self._cut(case, kind))  # type: ignore[misc]
             self._draw.shuffle(jobs)
             for job in jobs:
