@@ -86,7 +86,9 @@ def test_a_helper_that_is_killed_leaves_the_work_to_us(directories: list[Path]) 
     many = [directories[3]] * 50_000 + [directories[4]] * 2  # more than its pipe holds
     with Ahead(claimed(many), 1) as ahead:
         listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+            ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+            capture_output=True,
+            text=True,
         ).stdout.splitlines()
         (helper,) = (line.split()[0] for line in listed if "scanner.py" in line)
         os.kill(int(helper), signal.SIGKILL)

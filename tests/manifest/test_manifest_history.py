@@ -37,6 +37,11 @@ def test_path_is_found_however_it_is_written(item):
     assert [each.digest for each in versions_in(text, "a.csv", file="f")] == [A]
 
 
+def test_path_with_a_quote_is_found_in_quotes():
+    text = f"files:\n- path: 'it''s'\n  hash: {A}\n"
+    assert [each.digest for each in versions_in(text, "it's", file="f")] == [A]
+
+
 def test_what_is_no_item_of_the_list_does_not_count():
     item = f"- path: a.csv\n  hash: {A}\n"
     commented = item.replace("- ", "# - ").replace("  hash", "#   hash")

@@ -351,4 +351,5 @@ _BEFORE = frozenset(" '\":\n[{,")  # what a name may follow in YAML
 
 @lru_cache(maxsize=4)
 def _mention(path: str) -> re.Pattern[str]:
-    return re.compile(re.escape(path) + r"(?=[\s'\",\]}:#]|\Z)")
+    spelled = "|".join(map(re.escape, dict.fromkeys((path, path.replace("'", "''")))))
+    return re.compile(rf"(?:{spelled})(?=[\s'\",\]}}:#]|\Z)")
