@@ -37,6 +37,7 @@ from lazydata.errors import (
 from lazydata.progress import silent
 from lazydata.remotes import open_remote, sftp, ssh_login, url_of
 from lazydata.remotes.sftp import SftpRemote
+from lazydata.remotes.ssh_wire import unpadded
 
 T = TypeVar("T")
 MIB = 1 << 20
@@ -917,12 +918,14 @@ def test_links_are_followed_and_other_names_are_not_ours(
 def test_old_temp_files_go(remote: SftpRemote, base: Path) -> None:
     folder = base / ".incoming"
     folder.mkdir()
-    (folder / "old").touch()
-    (folder / "new").touch()
+    old, new = f"1-{'0' * 16}.tmp", f"1-{'1' * 16}.tmp"
     week = time.time() - 8 * 86400
-    os.utime(folder / "old", (week, week))
+    for name in (old, f"{old}.old", new, "not ours"):
+        (folder / name).touch()
+        if name != new:
+            os.utime(folder / name, (week, week))
     run(remote, lambda each: each.put_bytes("k", b""))
-    assert files(base) == {"k", ".incoming/new"}
+    assert files(base) == {"k", f".incoming/{new}", ".incoming/not ours"}
 
 
 def test_a_folder_that_goes_away_is_made_again(remote: SftpRemote, base: Path) -> None:
@@ -1049,3 +1052,25 @@ def test_push_and_pull(
     you.run_cli("pull", ".")
     for name in ("big", *(f"data/{number}" for number in range(20))):
         assert you.read(name) == me.read(name)
+
+
+@pytest.mark.parametrize(
+    ("cipher", "sent"), [("aes128-gcm@openssh.com", [94]), ("aes128-cbc", [2, 94])]
+)
+def test_empty_packets_are_sent_only_where_a_cipher_needs_them(cipher, sent):
+    """asyncssh sends one, through the connection's own method, before each packet with data."""
+    kinds = []
+
+    class Connection:
+        def get_extra_info(self, _):
+            return cipher
+
+        def send_packet(self, kind, *parts):
+            if kind != 2:
+                self.send_packet(2, b"\0\0\0\0")
+            kinds.append(kind)
+
+    connection = Connection()
+    unpadded(connection)
+    connection.send_packet(94, b"data")
+    assert kinds == sent

@@ -12,6 +12,7 @@ from lazydata.errors import RemoteDenied
 from lazydata.remotes import ssh_errors
 from lazydata.remotes.ssh_address import Address
 from lazydata.remotes.ssh_login import Attempt, Questions, Settings, settings_of
+from lazydata.remotes.ssh_wire import unpadded
 from lazydata.remotes.threads import in_thread
 
 _GOODBYE_SECONDS = 2.0
@@ -138,6 +139,7 @@ class Session:
             connection = await attempt.connect(to, tunnel)
         except (asyncssh.Error, OSError, ValueError) as error:
             raise ssh_errors.no_login(self._url, error, to, settings, attempt) from error
+        unpadded(connection)
         self._hops.append(connection)
 
     async def _settings(self, to: Address) -> Settings:
