@@ -250,6 +250,13 @@ def test_pull_of_a_part_fetches_that_part(you, parts, expected):
     assert you.state() == before
 
 
+def test_counts_tell_files_from_directories(you):
+    assert you.run_cli("pull", D + "cats").stdout == "Pulled 1 directory.\n"
+    assert you.run_cli("pull", D + D1).stdout == "Pulled 1 file.\n"
+    assert you.run_cli("status", D + "cats", D + D1).stdout == "1 file and 1 directory: 2 ok\n"
+    assert you.run_cli("status").stdout == "1 directory: 1 ok\n"
+
+
 def test_part_of_a_clone_is_no_change(you):
     you.run_cli("pull", D + C1)
     you.run_cli("status", "--check")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from lazydata.messages import printable
 
-_MANY = {"entry": "entries"}
+_MANY = {"entry": "entries", "directory": "directories"}
 
 
 def size(count: int | None) -> str:
@@ -21,6 +21,14 @@ def size(count: int | None) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that people read."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length or (seconds == length and unit != "d"):
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -40,10 +48,20 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else _MANY.get(noun, noun + 's')}"
 
 
+def count_of_paths(paths: Sequence[str]) -> str:
+    """How many files and how many directories; a directory's path ends in a slash."""
+    directories = sum(path.endswith("/") for path in paths)
+    counts = ((len(paths) - directories, "file"), (directories, "directory"))
+    told = [count_of(number, noun) for number, noun in counts if number]
+    return " and ".join(told) or "0 files"
+
+
 def print_json(data: object) -> None:
     import json
 
-    print_line(json.dumps(data, ensure_ascii=False))
+    text = json.dumps(data, ensure_ascii=False)
+    # What is not printable is spelled out as JSON does it, not as Python does.
+    print_line(text if text.isprintable() else json.dumps(data))
 
 
 def print_line(text: str) -> None:

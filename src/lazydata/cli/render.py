@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lazydata.cli.printing import count_of, print_json, print_line, size, within
+from lazydata.cli.printing import count_of, count_of_paths, print_json, print_line, size, within
 from lazydata.errors import LazydataError, ManifestInvalid, TransferIncomplete
 from lazydata.manifest import Entry, RemoteSpec
 from lazydata.messages import printable
@@ -33,7 +33,8 @@ def status(root: str, rows: Sequence[tuple[str, Any]], *, json: bool, scope: str
     unpushed = sum(row.stored and not row.pushed for _, row in rows)
     if unpushed:
         parts.append(f"{unpushed} not pushed")
-    files = f"{count_of(len(rows), 'file')}{within(scope)}"
+    kinds = ["/" * (row.kind == "directory") for _, row in rows]
+    files = count_of_paths(kinds) + within(scope)
     print_line(f"{files}{': ' if parts else ''}{', '.join(parts)}")
 
 
@@ -70,7 +71,7 @@ def remotes(specs: Sequence[RemoteSpec], *, json: bool) -> None:
         print_json({"remotes": [{"name": s.name, "url": s.url, **s.options} for s in specs]})
         return
     for spec in specs:
-        print(f"{spec.name}  {spec.url}")
+        print_line(f"{spec.name}  {spec.url}")
 
 
 def pushed(
@@ -121,34 +122,18 @@ def pulled(
         for path in paths:
             print_line(f"would bring  {path}")
         print(
-            f"Would bring {count_of(len(paths), 'file')}, and download for that "
+            f"Would bring {count_of_paths(paths)}, and download for that "
             f"{count_of(objects, 'object')} ({size(total)})."
         )
     elif paths:
-        print(f"Pulled {count_of(len(paths), 'file')}.")
+        print(f"Pulled {count_of_paths(paths)}.")
     elif not left:
-        print_line(f"Nothing to pull: {count_of(asked, 'file')}{within(scope)} up to date.")
+        print_line(f"Nothing to pull: {count_of(asked, 'entry')}{within(scope)} up to date.")
 
 
 def restored(root: str, rows: Sequence[tuple[str, str]]) -> None:
     """What was put in its place, as JSON: for people each was told at once."""
     print_json({"root": root, "files": [{"path": path, "hash": digest} for path, digest in rows]})
-
-
-def verified(count: int, damage: Sequence[Any], *, json: bool) -> None:
-    """What verify found."""
-    if json:
-        print_json({"objects": count, "damage": [row._asdict() for row in damage]})
-        return
-    for row in damage:
-        listed = f" ({', '.join(row.paths)})" if row.paths else ""
-        what = {
-            "corrupt": "damaged, moved to the trash of the store",
-            "missing": "neither stored nor on a remote",
-            "unknown": "not stored, and a remote could not be asked",
-        }[row.problem]
-        print(f"{row.digest}{listed}: {what}")
-    print(f"{count_of(count, 'object')} hashed, {count_of(len(damage), 'problem')}.")
 
 
 def settings(values: Mapping[str, Any], places: Mapping[str, str], *, json: bool) -> None:
@@ -157,7 +142,7 @@ def settings(values: Mapping[str, Any], places: Mapping[str, str], *, json: bool
         print_json({"settings": dict(values), "places": dict(places)})
         return
     for key, value in _flat("", values):
-        print(f"{key} = {value}")
+        print_line(f"{key} = {value}")
     for name, path in places.items():
         print(f"# {name}: {path}")
 

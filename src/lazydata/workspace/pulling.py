@@ -98,9 +98,8 @@ def pull(
                 raise
             done.left.append(line(entry.name, error))
             continue
-        changed = [entry.name] if one.changed else []
         done = Pulled(
-            done.paths + changed,
+            done.paths + one.changed,
             done.objects + one.objects,
             done.size + one.size,
             done.left + one.left,
@@ -215,11 +214,15 @@ def bring(
     digests: Sequence[Digest],
     doing: str,
     jobs: int | None = None,
+    *,
+    sizes: Mapping[Digest, int | None] | None = None,
 ) -> dict[Digest, LazydataError]:
     """Bring objects into the store, from whichever remote has them.
 
     Args:
         doing: what is downloaded, for the display.
+        jobs: how many transfers at once.
+        sizes: bytes that they have at most, as far as that is known.
 
     Returns:
         Why some did not come.
@@ -239,6 +242,7 @@ def bring(
             [partial(open_repository, spec, memory, jobs) for spec in remotes],
             digests,
             store,
+            sizes=sizes,
             meter=meter,
             jobs=jobs,
         )
@@ -275,8 +279,8 @@ def fetch(
         for path in wanted:
             say(f"Downloading stored file {path} ...")
     doing = next(iter(wanted)) if len(wanted) == 1 else f"{len(wanted):,} files"
-    digests = [version.digest for version in wanted.values()]
-    done = bring(workspace, remotes, digests, doing, jobs)
+    sizes = {version.digest: version.size for version in wanted.values()}
+    done = bring(workspace, remotes, list(sizes), doing, jobs, sizes=sizes)
     failed: dict[str, LazydataError] = {}
     for path, version in wanted.items():
         why = done.get(version.digest)

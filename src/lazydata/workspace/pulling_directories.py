@@ -9,6 +9,7 @@ from lazydata.errors import ObjectCorrupt, ObjectMissing
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec
 from lazydata.reconcile import REPLACES, Action
+from lazydata.tree import DIR
 from lazydata.workspace import Workspace
 from lazydata.workspace.portions import Portion, PulledPortion
 from lazydata.workspace.settle_directory import SettlingDirectory
@@ -21,13 +22,14 @@ class PulledDirectory(NamedTuple):
     """What became of a directory, or a portion of one.
 
     Args:
-        changed: whether anything was, or would be, brought to the latest version.
+        changed: its path, with a slash if it is a directory; none if all of it was, or
+            would be, left as it is.
         objects: how many were, or would be, downloaded.
         size: their bytes.
         left: one line for each file that was left alone, and why.
     """
 
-    changed: bool
+    changed: list[str]
     objects: int
     size: int
     left: list[str]
@@ -72,11 +74,14 @@ def pull_directory(
         else:
             if settled.action in PULLS:
                 count, size = len(settling.fetched), settling.fetched_size
-                return PulledDirectory(settled.action in REPLACES, count, size, [])
-    return _told(entry, portion.pull(dry_run=dry_run, had_only=had_only))
+                changed = [entry.path] if settled.action in REPLACES else []
+                return PulledDirectory(changed, count, size, [])
+    slash = "/" * (portion.listed().kind == DIR)
+    done = portion.pull(dry_run=dry_run, had_only=had_only)
+    return _told(entry, entry.name.rstrip("/") + slash, done)
 
 
-def _told(entry: Entry, pulled: PulledPortion) -> PulledDirectory:
+def _told(entry: Entry, name: str, pulled: PulledPortion) -> PulledDirectory:
     left = [
         f"{entry.path}{path}: {why}" for path, why in list(pulled.left.items())[:_NAMED_AT_MOST]
     ]
@@ -84,4 +89,5 @@ def _told(entry: Entry, pulled: PulledPortion) -> PulledDirectory:
         left.append(f"{entry.path}: {len(pulled.left) - _NAMED_AT_MOST:,} more, likewise")
     sizes = {c.new.digest: c.new.size for c in pulled.changes if c.new is not None}
     size = sum(sizes.get(digest, 0) for digest in pulled.fetched)
-    return PulledDirectory(bool(pulled.changes), len(pulled.fetched), size, left)
+    changed = [name] if pulled.changes else []
+    return PulledDirectory(changed, len(pulled.fetched), size, left)
