@@ -67,7 +67,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """All tests, with branch coverage and its floor: twice the time, since children are followed."""
+    """All tests, with branch coverage and its floor: takes twice the time."""
     session.install("-e", ".", *group("test"))
     env = {**STRICT, "COVERAGE_FILE": str(inside(session, "coverage"))}
     session.run("pytest", *PARALLEL, "--cov", *session.posargs, env=env)
