@@ -100,6 +100,13 @@ def torture(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Odd bytes for every parser, and steps for every model; ``--minutes N --seed S``."""
+    session.install("-e", ".", *group("fuzz"))
+    session.run("python", "tests/fuzz/fuzz.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Every budget beside what was measured; after ``--``: options of benchmarks/run.py."""
     session.install(".", *group("bench"))

@@ -207,6 +207,7 @@ def test_ls_in_json(two, digest):
         "hash": digest(V2),
         "size": len(V2),
         "usage": ["my_script.py"],
+        "producer": [],
         "latest": True,
     }
     assert told["files"][1]["usage"] == []

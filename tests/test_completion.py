@@ -10,8 +10,9 @@ import pytest
 
 COMMANDS = [
     *("init", "track", "untrack", "status", "ls", "restore", "cat", "unlock", "log", "diff"),
+    "info",
     *("graph", "why", "impact", "report", "add-remote", "remove-remote", "remotes"),
-    *("push", "pull", "verify", "gc", "git", "config"),
+    *("push", "pull", "verify", "doctor", "gc", "git", "config"),
 ]
 # What only that shell understands.
 SCRIPTS = {
@@ -101,3 +102,48 @@ def test_script_completes_in_bash(desk):
     )
     assert done.stdout.split() == ["restore", "report", "remove-remote", "remotes"]
     assert done.stderr == ""
+
+
+@pytest.fixture
+def listing(desk):
+    """A workspace with files, a tracked directory and two remotes; data/sub is where we go."""
+    for path in ("data/x.csv", "data/y.csv", "data/sub/z.csv", "data/images/cats/1.jpg"):
+        desk.write(path, path)
+    desk.write("data/images/labels.csv", "a")
+    for arguments in (
+        ("init",),
+        ("track", "data/x.csv", "data/y.csv", "data/sub/z.csv", "data/images"),
+        ("add-remote", str(desk.root / "one")),
+        ("add-remote", str(desk.root / "two"), "--name", "two"),
+    ):
+        assert desk.run_cli(*arguments).returncode == 0
+    shutil.rmtree(desk.root / "data")
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("lazydata restore ", ["data/"]),
+        ("lazydata pull data/", ["data/images/", "data/sub/", "data/x.csv", "data/y.csv"]),
+        ("lazydata pull data/x.csv data/y", ["data/y.csv"]),
+        ("lazydata ls ./data/s", ["./data/sub/"]),
+        ("lazydata cat data/images/", ["data/images/cats/", "data/images/labels.csv"]),
+        ("lazydata log data/images/cats/", ["data/images/cats/1.jpg"]),
+        ("lazydata why data/su", ["data/sub/"]),
+        ("lazydata status nothing/", []),
+        ("lazydata status ../", []),
+        ("lazydata push --remote ", ["origin", "two"]),
+        ("lazydata remove-remote t", ["two"]),
+        ("lazydata config set remotes.t", ["remotes.two.profile"]),
+        ("lazydata config get l", ["link"]),
+    ],
+)
+def test_listed_paths_and_remotes_are_offered(listing, words, expected):
+    """Whether or not a file is on disk."""
+    assert offered(listing, words) == expected
+
+
+def test_a_broken_manifest_offers_nothing_and_says_nothing(desk):
+    desk.write("lazydata.yml", "files: [")
+    assert offered(desk, "lazydata restore ") == []

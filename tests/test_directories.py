@@ -1146,6 +1146,7 @@ def test_ls_lists_the_directory_once(tracked):
             "hash": digest_of(TREE),
             "size": sum(map(len, FILES.values())),
             "usage": [],
+            "producer": [],
             "latest": True,
         }
     ]

@@ -479,7 +479,7 @@ def test_a_workspace_that_was_moved_says_so_with_gc(me, tmp_path):
     assert me.holds(text("needed"))
 
 
-@pytest.mark.parametrize("where", ["disk", "branch", "stash"])
+@pytest.mark.parametrize("where", ["disk", "branch", "stash", "staged", "reflog"])
 def test_a_manifest_that_can_not_be_read_keeps_everything(me, where):
     me.git("init", "-q", "-b", "main")
     commit(me, me.manifest_file.read_text(), "1")
@@ -488,10 +488,24 @@ def test_a_manifest_that_can_not_be_read_keeps_everything(me, where):
         me.git("checkout", "-qb", "broken")
         me.git("commit", "-qam", "broken")
         me.git("checkout", "-q", "main")
+        named = ("lazydata.yml of commit " + me.git("rev-parse", "broken")[:10], "to it: broken.")
     elif where == "stash":
         me.git("stash", "-q")
+        named = ("lazydata.yml of commit", "`git stash drop`")
+    elif where == "staged":
+        me.git("add", "lazydata.yml")
+        me.git("restore", "--source=HEAD", "lazydata.yml")
+        named = ("lazydata.yml (", "`git status`")
+    elif where == "reflog":
+        me.git("commit", "-qam", "broken")
+        me.git("reset", "-q", "--hard", "HEAD~1")
+        named = ("lazydata.yml of commit", "`git reflog expire")
+    else:
+        named = ("", "delete the marker lines")
     (blocked,) = aged(me, "--force")["blocked"]
     assert "lazydata.yml" in blocked["what"] + blocked["why"]
+    assert named[0] in blocked["what"]
+    assert named[1] in blocked["hint"]
     assert me.holds(text("waste"))
     said = me.run_cli("gc", "--force", "--grace", f"{SHORT}s")
     assert "so that all is kept" in said.stderr

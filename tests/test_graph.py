@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazydata.cli import drawing
+from lazydata.cli.printing import columns_of
 from lazydata.digest import Digest
 from lazydata.manifest import Entry, Version
 from lazydata.workspace.graph import (
@@ -81,13 +82,12 @@ def test_edges_of_both_kinds():
 
 
 def test_what_made_a_version_is_asked_for_in_one_place():
-    class Told(Version):
-        producer = ("make.py",)
-
-    one = Told(Digest("blake3:00"), 1)
+    one = Version(Digest("blake3:00"), 1, ("use.py", "make.py"), producer=("make.py",))
     assert makers_of(one) == ("make.py",)
     assert makers_of(version(1)) == ()
-    assert build([Entry("x.csv", (one,))]).up["x.csv"] == ["make.py"]
+    graph = build([Entry("x.csv", (one,))])
+    assert (graph.up["x.csv"], graph.down["x.csv"]) == (["make.py"], ["use.py"])
+    assert cycles(graph) == []
 
 
 def test_an_edge_of_an_earlier_version_only():
@@ -129,7 +129,7 @@ def test_long_chains_and_wide_fans_are_fine():
     assert len(reach(graph.up, ["04999.csv"])) == 10000
     lines = list(drawing.tree(graph, results(graph), graph.up, (), drawing.Style(width=80)))
     assert len(lines) < 40
-    assert max(map(drawing.columns_of, lines)) <= 80
+    assert max(map(columns_of, lines)) <= 80
     fan = graph_of([(f"{n}.csv", ["all.py"], []) for n in range(5000)])
     lines = list(drawing.tree(fan, ["all.py"], fan.up, (), drawing.Style()))
     assert len(lines) == 22
@@ -170,7 +170,7 @@ def test_rules_that_hold_for_any_graph(graph):
 @given(graphs(), st.integers(16, 60))
 def test_a_tree_names_all_that_is_reached_and_keeps_its_width(graph, width):
     lines = list(drawing.tree(graph, results(graph), graph.up, (), drawing.Style(width=width)))
-    assert all(drawing.columns_of(line) <= width for line in lines)
+    assert all(columns_of(line) <= width for line in lines)
     text = "\n".join(drawing.tree(graph, results(graph), graph.up, (), drawing.Style()))
     assert set(re.findall(r"[ds]\d\.\w+", text)) == set(graph.nodes)
     assert text.count("\n") < len(graph.nodes) + len(graph.edges) + 1
@@ -179,7 +179,7 @@ def test_a_tree_names_all_that_is_reached_and_keeps_its_width(graph, width):
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.integers(1, 30))
 def test_shortened_fits(text, room):
     text = text if text.isprintable() else "plain"
-    assert drawing.columns_of(drawing.shortened(text, room)) <= room
+    assert columns_of(drawing.shortened(text, room)) <= room
 
 
 # Names of strangers

@@ -14,13 +14,29 @@ from lazydata.tracking import track
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lazydata.api import info, pull, push, restore, status, untrack, versions
+    from lazydata.api import open as open  # noqa: A004  # a public name
     from lazydata.errors import LazydataError
     from lazydata.workspace import Workspace
 
 __version__ = "2.0.0.dev0"
-__all__ = ["LazydataError", "Workspace", "track"]
+# Not among them: `open`, which must not take the place of the built-in one by a star import.
+__all__ = [
+    "LazydataError",
+    "Workspace",
+    "info",
+    "pull",
+    "push",
+    "restore",
+    "status",
+    "track",
+    "untrack",
+    "versions",
+]
 
+_FUNCTIONS = ("info", "open", "pull", "push", "restore", "status", "untrack", "versions")
 _ELSEWHERE = {"LazydataError": "lazydata.errors", "Workspace": "lazydata.workspace"}
+_ELSEWHERE.update(dict.fromkeys(_FUNCTIONS, "lazydata.api"))
 
 sys.addaudithook(audit.hook)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -10,10 +11,14 @@ from lazydata import links
 from lazydata.arrivals import Inbox
 from lazydata.digest import Digest, Hashed, hash_file
 from lazydata.errors import FileBusy, ObjectCorrupt, ObjectMissing
-from lazydata.fsutil import add_name, flush_files, fsync_dir, make_dirs, remove
+from lazydata.fsutil import add_name, flush_files, flush_names, fsync_dir, make_dirs, remove
 from lazydata.index import FileRow, Index
 from lazydata.lease import has_writer
 from lazydata.stamp import Stamp, stamp_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
 class MovedError(FileBusy):
@@ -54,6 +59,10 @@ class Adopting(Inbox):
         self._link = link
 
     def check(self, digest: Digest, index: Index, *, fresh: bool = False) -> str:
+        """See ``Store``."""
+        raise NotImplementedError
+
+    def opened(self, digest: Digest, index: Index) -> BinaryIO:
         """See ``Store``."""
         raise NotImplementedError
 
@@ -109,10 +118,12 @@ class Adopting(Inbox):
 
     def _has_sound(self, digest: Digest, index: Index) -> bool:
         try:
-            self.check(digest, index)
+            self.opened(digest, index).close()
         except (ObjectMissing, ObjectCorrupt):
             return False  # a damaged one lies in the trash now
-        fsync_dir(os.path.dirname(self.path_of(digest)))  # whoever stored it may be about to
+        path = self.path_of(digest)
+        # Whoever stored it may be about to.
+        fsync_dir(os.path.dirname(path) if os.path.exists(path) else self.packs.directory)
         return True
 
     def _stage(self, path: str, hashed: Hashed, *, link: bool) -> _Staged:
@@ -145,9 +156,9 @@ class Adopting(Inbox):
         for each in staged:
             final = self.path_of(each.hashed.digest)
             links.protect(each.temp)
-            make_dirs(os.path.dirname(final))
+            make_dirs(os.path.dirname(final), shared=True)
             ours.append((each, add_name(each.temp, final, durable=False), final))
-        flush_files([final for _, is_ours, final in ours if is_ours])
+        flush_names([final for _, is_ours, final in ours if is_ours])
         rows: list[tuple[str, FileRow]] = []
         for each, is_ours, final in ours:
             hashed = each.hashed
@@ -180,6 +191,7 @@ class Adopting(Inbox):
             # file that its owner protected must not become writable when it is unshared.
             status = os.stat(path)
             ours = (status.st_nlink == 1 and status.st_mode & 0o200) or self._was_begun(status)
+            ours = ours and self._is_for_group(status)
             if ours and links.may_share(path, forced=wanted) and links.hardlink(path, temp):
                 if not has_writer(temp):
                     return "hardlink"
@@ -189,6 +201,12 @@ class Adopting(Inbox):
         if copied.digest != hashed.digest:
             raise MovedError(path)
         return "copy"
+
+    def _is_for_group(self, status: os.stat_result) -> bool:
+        """Whether the group that the store belongs to could read a hardlink as it could a copy."""
+        store = os.stat(self._temp_dir)
+        is_shared = store.st_mode & stat.S_ISGID and store.st_gid != status.st_gid
+        return not is_shared or bool(status.st_mode & 0o004)
 
     def _was_begun(self, status: os.stat_result) -> bool:
         """Whether all other names of a file are temp files of ours: its first link was cut off.

@@ -17,12 +17,14 @@ from contextlib import AbstractContextManager
 
 from lazydata import links
 from lazydata.digest import Digest, Hashed, hash_file
-from lazydata.errors import NoSpace, ObjectCorrupt
+from lazydata.errors import NeedsUpgrade, NoSpace, ObjectCorrupt
 from lazydata.fsutil import (
     FLUSHED_ALONE,
     add_name,
     flush_files,
+    flush_names,
     fsync_file,
+    hand_on,
     make_dirs,
     remove,
     temp_name,
@@ -67,7 +69,7 @@ class Arrival(AbstractContextManager["Path"]):
     def __enter__(self) -> Path:
         from pathlib import Path
 
-        make_dirs(self._directory)
+        make_dirs(self._directory, shared=True)
         self._temp = self._new_name(_host(), os.getpid())
         self._take_up()
         return Path(self._temp)
@@ -76,7 +78,7 @@ class Arrival(AbstractContextManager["Path"]):
         try:
             if kind is None:
                 self._finish(self._temp)
-            elif not issubclass(kind, (ObjectCorrupt, NoSpace)):
+            elif not issubclass(kind, (ObjectCorrupt, NeedsUpgrade, NoSpace)):
                 self._leave()
         finally:
             remove(self._temp)
@@ -149,7 +151,7 @@ def take_turn(directory: str, name: str) -> Turn | None:
     try:
         import fcntl
 
-        make_dirs(directory)
+        make_dirs(directory, shared=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except (ImportError, OSError):
         return alone  # no locks here, or a store that is only read: what is right stays right
@@ -226,7 +228,7 @@ class Inbox:
 
     def scratch(self) -> str:
         """A directory for files that nobody needs after this process."""
-        make_dirs(self._temp_dir)
+        make_dirs(self._temp_dir, shared=True)
         return self._temp_dir
 
     def put(self, objects: Sequence[tuple[Digest, bytes]]) -> None:
@@ -235,7 +237,7 @@ class Inbox:
         Raises:
             OSError: no space, or no right to write; some may be there, each of them whole.
         """
-        make_dirs(self._temp_dir)
+        make_dirs(self._temp_dir, shared=True)
         temps: dict[str, str] = {}
         try:
             for digest, data in objects:
@@ -244,9 +246,11 @@ class Inbox:
                 write_new(temp, data, mode=0o444)
             flush_files(list(temps))
             for temp, final in temps.items():
-                make_dirs(os.path.dirname(final), durable=len(temps) <= FLUSHED_ALONE)
+                hand_on(temp)
+                few = len(temps) <= FLUSHED_ALONE
+                make_dirs(os.path.dirname(final), durable=few, shared=True)
                 add_name(temp, final, durable=False)
-            flush_files(list(temps.values()))
+            flush_names(list(temps.values()))
         finally:
             for temp in temps:
                 remove(temp)
@@ -260,7 +264,8 @@ class Inbox:
             Whether it is this one that has the name now.
         """
         links.protect(temp)
-        make_dirs(os.path.dirname(final))
+        hand_on(temp)
+        make_dirs(os.path.dirname(final), shared=True)
         return add_name(temp, final)
 
     @property
@@ -268,7 +273,7 @@ class Inbox:
         return os.path.join(self.directory, "tmp")
 
     def _temp(self) -> str:
-        make_dirs(self._temp_dir)
+        make_dirs(self._temp_dir, shared=True)
         return temp_name(self._temp_dir)
 
 

@@ -3,22 +3,28 @@
 The workspace's id, the baselines, the journal of displaced versions, and what
 is known to be on remotes. Files of lines, appended under the manifest's lock;
 the last line about a path wins, and a line torn by a crash is no line.
-The directory ignores itself in git.
+The directory ignores itself in git, but a stranger's repository may carry one
+all the same: no symlink in it is followed, and an id is used only where it is one.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import time
 from collections.abc import Collection, Iterable, Mapping
 
 from lazydata.digest import Digest
+from lazydata.errors import UsageError
 from lazydata.fsutil import create_atomic, fsync_dir, make_dirs, write_atomic
 from lazydata.lock import Lock
 
 NAME = ".lazydata"
 JOURNAL_DAYS = 90
 _COMPACT_STEP = 256 << 10
+_ID = re.compile(rb"[0-9a-f]{32}\n?")
+_HERE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Baseline:
@@ -39,7 +45,13 @@ class Baseline:
         self._pushed = os.path.join(self.directory, "pushed")
 
     def prepare(self) -> None:
-        """Make the directory; it is ignored by git from its first moment on."""
+        """Make the directory; it is ignored by git from its first moment on.
+
+        Raises:
+            UsageError: it is a symlink.
+        """
+        if os.path.islink(self.directory):
+            raise _linked(self.directory)
         if os.path.exists(os.path.join(self.directory, "id")):
             return
         make_dirs(self.directory)
@@ -48,9 +60,18 @@ class Baseline:
 
     @property
     def id(self) -> str:
-        """Names this workspace in the store."""
-        with open(os.path.join(self.directory, "id"), encoding="ascii") as file:
-            return file.read().strip()
+        """Names this workspace in the store.
+
+        Raises:
+            FileNotFoundError: there is none yet.
+            UsageError: what lies there is none.
+        """
+        path = os.path.join(self.directory, "id")
+        with open(_open(path, os.O_RDONLY), "rb") as file:
+            found = file.read(64)
+        if not _ID.fullmatch(found):  # it becomes a file's name
+            raise UsageError(f"{path} holds no id", hint="remove it; a new one is made")
+        return found.decode("ascii").strip()
 
     def drop_pushed(self, url: str, digests: Collection[Digest]) -> None:
         """Forget that a remote has these."""
@@ -139,7 +160,7 @@ class Baseline:
             when, _, rest = line.partition(b"\t")
             key, _, text = rest.rpartition(b"\t")
             digest = _digest(text)
-            if digest and key and when.isdigit():
+            if digest and key and when.isdigit() and len(when) < 19:
                 rows.append((float(when), _unescape(key), digest))
         return rows
 
@@ -164,15 +185,32 @@ class Baseline:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(_open(path, os.O_RDONLY), "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return b""
 
 
+def _open(path: str, flags: int) -> int:
+    """Open a file, and nothing that a symlink would lead to."""
+    try:
+        return os.open(path, flags | _HERE, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _linked(path) from None
+        raise
+
+
+def _linked(path: str) -> UsageError:
+    return UsageError(
+        f"{path} is a symlink, and lazydata does not follow it", hint="remove the link"
+    )
+
+
 def _append(path: str, lines: bytes, *, durable: bool = False) -> int:
     """Append whole lines; a torn last line is closed off first. Returns the new size."""
-    with open(path, "ab+", buffering=0) as file:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    with open(_open(path, flags), "ab+", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from lazydata.digest import Digest
 from lazydata.index import Index
-from lazydata.remotes.claims import Location, Row, VolatileMemory
+from lazydata.remotes.claims import Claim, Location, Row, VolatileMemory
 
 _AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
 
@@ -50,6 +50,21 @@ class IndexedMemory:
             )
         if not kept:
             self._volatile.merge(url, name, project, rows)
+
+    def remembered(self, url: str, name: str) -> Claim | None:
+        """See ``ClaimMemory.remembered``."""
+        with Index(self._directory) as index:
+            whose = index.read(
+                "SELECT project FROM claims WHERE remote = ? AND name = ?", (url, name)
+            )
+            rows = index.read(
+                "SELECT digest, size, key, start, stored, codec FROM located"
+                " WHERE remote = ? AND name = ? ORDER BY digest, size, key, start",
+                (url, name),
+            )
+        if not whose or whose[0][0] is None or rows is None:
+            return self._volatile.remembered(url, name)
+        return Claim(whose[0][0], tuple(Row(Digest(row[0]), *row[1:]) for row in rows))
 
     def forget(self, url: str, names: Collection[str]) -> None:
         """See ``ClaimMemory.forget``."""

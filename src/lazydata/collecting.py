@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 
 from lazydata.digest import Digest
-from lazydata.errors import ObjectCorrupt, ObjectMissing
+from lazydata.errors import FileDenied, ObjectCorrupt, ObjectMissing, from_os_error
 from lazydata.fsutil import remove, temp_name
 from lazydata.gathering import Gathering
 from lazydata.index import Index
@@ -199,9 +199,12 @@ class Collector:
 
         Returns:
             One line for each thing that could not be removed, and why.
+
+        Raises:
+            FileDenied: the store can't be written; nothing was done.
         """
         failed: list[str] = []
-        now = _clock(self._store)
+        now = _clock(self._store, writing=True)
         aside, evicted = (self._store.trash.folder(now, evicted=which) for which in (False, True))
         for found in survey.back:
             self._take_back(found)
@@ -301,15 +304,22 @@ def _try(failed: list[str], path: str, do: Callable[..., object], *values: objec
         failed.append(f"{path}: {error.strerror or error}")
 
 
-def _clock(store: Store) -> int:
-    """What time it is on the store's file system, ns: other clocks may differ."""
+def _clock(store: Store, *, writing: bool = False) -> int:
+    """What time it is on the store's file system, ns: other clocks may differ.
+
+    Args:
+        writing: a store that can't be written is an error.
+    """
     try:
         path = temp_name(store.scratch())
         with open(path, "xb") as file:
             now = os.fstat(file.fileno()).st_ctime_ns
         remove(path)
-    except OSError:
-        return time.time_ns()  # a store that is only read: nothing is going to be removed
+    except OSError as error:
+        failure = from_os_error(error, "tidy", store.directory)
+        if writing and isinstance(failure, FileDenied):
+            raise failure from error
+        return time.time_ns()  # it is only read, or full: then what is removed makes room
     return now
 
 

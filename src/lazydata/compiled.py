@@ -9,8 +9,8 @@ from lazydata.index import Index, signed, unsigned
 from lazydata.manifest import Entry, MemoryView, RemoteSpec, Version, is_used
 from lazydata.stamp import Stamp
 
-_COLUMNS = "path, digest, size, usage, files, source_url"
-_Row = tuple[str, str, int, str, int, str]
+_COLUMNS = "path, digest, size, usage, files, source_url, producer"
+_Row = tuple[str, str, int, str, int, str, str]
 
 
 class CompiledView:
@@ -165,7 +165,7 @@ def patch(
         [(*map(signed, stamp), text, view.id, view.text)],
         (f"DELETE FROM versions WHERE manifest = {ours} AND path = ?", [(view.id, text, path)]),
         (
-            f"INSERT OR REPLACE INTO versions SELECT {ours}, ?,?,?,?,?,?,?",
+            f"INSERT OR REPLACE INTO versions ({_NAMES}) SELECT {ours}, ?,?,?,?,?,?,?,?",
             [(view.id, text, *row) for row in (_rows(entry) if entry else ())],
         ),
     )
@@ -180,15 +180,26 @@ def restamp(index: Index, view: CompiledView, stamp: Stamp, racy: bool) -> None:
     )
 
 
-_INSERT = "INSERT INTO versions VALUES (?,?,?,?,?,?,?,?)"
+_NAMES = "manifest, path, nr, digest, size, usage, files, source_url, producer"
+_INSERT = f"INSERT INTO versions ({_NAMES}) VALUES (?,?,?,?,?,?,?,?,?)"
 
 
 def _rows(entry: Entry) -> list[tuple[object, ...]]:
-    # No path holds a NUL, so it can stand between usages.
     return [
-        (entry.path, nr, v.digest, v.size, "\0".join(v.usage), v.files, v.source_url)
+        (
+            *(entry.path, nr, v.digest, v.size, _joined(v.usage), v.files, v.source_url),
+            _joined(v.producer),
+        )
         for nr, v in enumerate(entry.versions)
     ]
+
+
+def _joined(scripts: tuple[str, ...]) -> str:
+    return "\0".join(scripts)  # which no path holds
+
+
+def _parted(text: str) -> tuple[str, ...]:
+    return tuple(text.split("\0")) if text else ()
 
 
 def _entries(rows: list[_Row]) -> dict[str, Entry]:
@@ -199,7 +210,5 @@ def _entries(rows: list[_Row]) -> dict[str, Entry]:
 
 
 def _version(row: _Row) -> Version:
-    _, digest, size, usage, files, source_url = row
-    return Version(
-        Digest(digest), size, tuple(usage.split("\0")) if usage else (), files, source_url
-    )
+    _, digest, size, usage, files, source_url, producer = row
+    return Version(Digest(digest), size, _parted(usage), files, source_url, _parted(producer))

@@ -42,9 +42,17 @@ def index_dir() -> str | None:
     there = directory
     while not os.path.exists(there):
         there = os.path.dirname(there)
-    if not is_network(there, os.stat(there).st_dev):
-        return directory
+    status = os.stat(there)
+    if not is_network(there, status.st_dev):
+        # Where several users have one home, as a group or through sudo, each has an index.
+        is_theirs = there == directory and status.st_uid != _user(status)
+        return f"{directory}-{_user(status)}" if is_theirs else directory
     return _private_temp_dir()
+
+
+def _user(status: os.stat_result) -> int:
+    """Who we are; where there are no users, who owns a directory."""
+    return os.geteuid() if hasattr(os, "geteuid") else status.st_uid
 
 
 def _cache_dir() -> str:

@@ -43,6 +43,10 @@ class PathOutside(UsageError):
     """A path leads out of the workspace."""
 
 
+class NeedsUpgrade(UsageError):
+    """Something that only a newer lazydata can read; it may well be whole."""
+
+
 class TransferIncomplete(LazydataError):
     """Some of what was to be moved was not.
 
@@ -240,7 +244,7 @@ def from_os_error(error: OSError, doing: str, path: str) -> LazydataError | OSEr
         return FileDenied(
             f"can't {doing} {path}: {why}",
             path=path,
-            hint="check its owner and mode (ls -l), and those of its directory",
+            hint=f"check {_owner(error, path)} (ls -l), and those of its directory",
         )
     if error.errno in _BROKEN:
         return DiskFailed(
@@ -257,6 +261,14 @@ def from_os_error(error: OSError, doing: str, path: str) -> LazydataError | OSEr
             hint="move that file away, then run it again",
         )
     return error
+
+
+def _owner(error: OSError, path: str) -> str:
+    """Whose owner is to be looked at: it may be another file than the work was about."""
+    place = error.filename if isinstance(error.filename, str) else path
+    while not os.path.lexists(place) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    return "its owner and mode" if place == path else f"the owner and mode of {place}"
 
 
 def most_telling(errors: Sequence[LazydataError]) -> LazydataError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import sys
 import time
 
 TYPE_CHECKING = False
@@ -18,6 +20,9 @@ _NETWORK = (
 # So few files are flushed one by one: the others' data on that disk is not waited for.
 FLUSHED_ALONE = 8
 _BINARY = getattr(os, "O_BINARY", 0)
+_IS_LINUX = sys.platform == "linux"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+_CAN_NOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 _network_devices: dict[int, bool] = {}
 
 
@@ -60,15 +65,33 @@ def flush_files(paths: Sequence[str], *, together: bool | None = None) -> None:
         together: with all else on their file systems, directories that were made for them
             too; by default only where they are more than ``FLUSHED_ALONE``.
     """
-    directories = dict.fromkeys(map(os.path.dirname, paths))
-    if len(paths) > FLUSHED_ALONE if together is None else together:
-        devices = {os.stat(each).st_dev: each for each in directories}
-        if all(_sync_file_system(each) for each in devices.values()):
-            return
-    for path in paths:
-        fsync_file(path)
-    for directory in directories:
-        fsync_dir(directory)
+    if not _flushed_together(paths, together):
+        for path in paths:
+            fsync_file(path)
+        flush_names(paths, together=False)
+
+
+def flush_names(paths: Sequence[str], *, together: bool | None = None) -> None:
+    """Flush the names of files, whose bytes are flushed; somebody may have moved them since.
+
+    Args:
+        paths: of the files.
+        together: as for ``flush_files``.
+    """
+    if not _flushed_together(paths, together):
+        for directory in dict.fromkeys(map(os.path.dirname, paths)):
+            try:
+                fsync_dir(directory)
+            except FileNotFoundError:
+                pass  # the names went with it
+
+
+def _flushed_together(paths: Sequence[str], together: bool | None) -> bool:
+    if not (len(paths) > FLUSHED_ALONE if together is None else together):
+        return False
+    there = filter(os.path.isdir, dict.fromkeys(map(os.path.dirname, paths)))
+    devices = {os.stat(each).st_dev: each for each in there}
+    return all(_sync_file_system(each) for each in devices.values())
 
 
 def _sync_file_system(path: str) -> bool:
@@ -87,26 +110,42 @@ def _sync_file_system(path: str) -> bool:
     return True
 
 
-def make_dirs(path: str, *, durable: bool = True) -> None:
+def make_dirs(path: str, *, durable: bool = True, shared: bool = False) -> None:
     """Make a directory and its parents, each durable in its own parent.
 
     Args:
         path: of the directory.
         durable: False where the caller flushes all of it afterwards.
+        shared: hand each on to the group; see ``hand_on``.
     """
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
     if parent != path:
-        make_dirs(parent, durable=durable)
+        make_dirs(parent, durable=durable, shared=shared)
     try:
         os.mkdir(path)
     except FileExistsError:
         if not os.path.isdir(path):
             raise
     else:
+        if shared:
+            hand_on(path)
         if durable:
             fsync_dir(parent)
+
+
+def hand_on(path: str) -> None:
+    """In a directory of a group (setgid), let the group use what we made, whatever our umask.
+
+    A directory gets the group's rights that the one above has; a file may be read.
+    """
+    above = os.stat(os.path.dirname(path)).st_mode
+    if above & stat.S_ISGID:
+        mode = os.stat(path).st_mode
+        wanted = mode | above & (0o070 if stat.S_ISDIR(mode) else 0o040)
+        if wanted != mode:
+            os.chmod(path, stat.S_IMODE(wanted))
 
 
 def temp_name(directory: str, kind: str = "") -> str:
@@ -137,6 +176,31 @@ def replace(source: str, target: str, *, durable: bool = True) -> None:
             time.sleep(0.05)
     if durable:
         fsync_dir(os.path.dirname(target))
+
+
+def exchange(one: str, other: str) -> bool:
+    """Let two files have each other's name, in one step: nothing gets lost in between.
+
+    https://man7.org/linux/man-pages/man2/rename.2.html; Linux, on most local file systems.
+
+    Returns:
+        False, and nothing done, where that can't be.
+
+    Raises:
+        OSError: one of them is not there, or may not be renamed.
+    """
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if _IS_LINUX else None
+    if call is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CAN_NOT:
+        return False
+    raise OSError(number, os.strerror(number), other)
 
 
 def write_new(path: str, data: bytes, *, mode: int = 0o666) -> None:

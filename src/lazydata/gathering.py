@@ -8,7 +8,16 @@ from typing import IO
 
 from lazydata.arrivals import Inbox
 from lazydata.digest import Digest
-from lazydata.fsutil import FLUSHED_ALONE, add_name, flush_files, make_dirs, remove, temp_name
+from lazydata.fsutil import (
+    FLUSHED_ALONE,
+    add_name,
+    flush_files,
+    flush_names,
+    hand_on,
+    make_dirs,
+    remove,
+    temp_name,
+)
 from lazydata.links import protect
 from lazydata.packs import OBJECTS, SIZE, PackedObject, PackWriter
 
@@ -91,11 +100,13 @@ class Gathering(AbstractContextManager["Gathering"]):
             return
         flush_files([temp for temp, _, _ in self._written])
         packs = self._store.packs
-        make_dirs(packs.directory)
+        make_dirs(packs.directory, shared=True)
         for temp, name, _ in self._written:
             protect(temp)
-            add_name(temp, packs.path_of(name), durable=False)
-        flush_files([packs.path_of(name) for _, name, _ in self._written])
+            hand_on(temp)
+            if not add_name(temp, packs.path_of(name), durable=False):
+                remove(temp)  # somebody else has just gathered the same
+        flush_names([packs.path_of(name) for _, name, _ in self._written])
         for _, name, packed in self._written:
             packs.note(name, packed)
         self._written = []

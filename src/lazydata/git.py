@@ -26,9 +26,15 @@ _OURS = {
     "GIT_OPTIONAL_LOCKS": "0",  # what only looks must not be in a commit's way
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_NO_LAZY_FETCH": "1",  # a partial clone is not filled up behind anybody's back
 }
+# Settings of a repository that would have git start programs, where all we do is look.
+_SILENT = ("-c", "core.fsmonitor=false", "-c", "log.showSignature=false")
 _PRUNED = "references pruned commits"  # of an old reflog; what is gone needs nothing
 _ON_ONE_LINE = 500  # names; a command line has an end
+# Bytes of one file, and of all that are read in one go: git stores a thousand times as many in
+# as good as none, and a clone brings them unseen.
+_LARGEST, _MOST = 256 << 20, 4 << 30
 _COMMIT = "%H%x00%an%x00%ae%x00%ct%x00%s"
 _RAW = rb":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*\0([^\0]+)\0"
 # The tree of nothing, by the length of the repository's hashes.
@@ -134,7 +140,7 @@ class Git:
         env["GIT_CEILING_DIRECTORIES"] = os.path.dirname(self.top)
         try:
             done = subprocess.run(
-                ["git", "-c", "core.fsmonitor=false", *words],
+                ["git", *_SILENT, *words],
                 cwd=self.top,
                 env=env,
                 input=stdin,
@@ -217,7 +223,7 @@ class Git:
         stdin = b"".join(
             f"{commit}:{name}\n".encode("utf-8", "surrogateescape") for commit in commits
         )
-        out = memoryview(self.run("cat-file", "--batch", stdin=stdin))
+        out = memoryview(self._contents(stdin))
         found: list[bytes | None] = []
         at = 0
         for _ in commits:
@@ -231,7 +237,38 @@ class Git:
             size = int(head[2])
             found.append(bytes(out[at : at + size]))
             at += size + 1
+        lacking = [each for each, data in zip(commits, found, strict=True) if data is None]
+        if lacking and self.get("extensions.partialClone"):
+            self._refuse_promised(lacking, name)
         return found
+
+    def _contents(self, names: bytes) -> bytes:
+        """What ``cat-file --batch`` prints.
+
+        Raises:
+            GitFailed: it would fill the memory.
+        """
+        told = self.run("cat-file", "--batch-check=%(objectsize)", stdin=names)
+        sizes = [int(word) for word in told.split() if word.isdigit()]
+        if max(sizes, default=0) > _LARGEST or sum(sizes) > _MOST:
+            raise GitFailed(
+                f"git has a lazydata.yml of {max(sizes):,} bytes in {self.top}, which is none",
+                hint="whoever committed it means harm, or took another file for it",
+            )
+        return self.run("cat-file", "--batch", stdin=names)
+
+    def _refuse_promised(self, commits: Iterable[str], name: str) -> None:
+        """Tell a file that was not there from one that a partial clone has not fetched.
+
+        Raises:
+            GitFailed: one was there.
+        """
+        for commit in commits:
+            if self.run("ls-tree", "-z", commit, "--", name):
+                raise GitFailed(
+                    f"this partial clone of git lacks {name} of {commit[:10]}",
+                    hint=f"`git log -p -- {name}` fetches what is missing",
+                )
 
     def files(self, commit: str, name: str) -> list[str]:
         """Absolute paths of all files with one base name in a commit.
@@ -277,7 +314,7 @@ class Git:
 
     def blobs(self, ids: Collection[str]) -> dict[str, bytes]:
         """What some blobs hold, by their ids."""
-        out = self.run("cat-file", "--batch", stdin=_lines(ids))
+        out = self._contents(_lines(ids))
         found: dict[str, bytes] = {}
         at = 0
         for each in ids:
@@ -335,6 +372,17 @@ class Git:
     def get(self, key: str) -> str | None:
         """One setting, or None."""
         return self.text("config", "--get", key, fine=(0, 1)) or None
+
+    def narrow_remotes(self) -> list[str]:
+        """The remotes of which not all branches are fetched, by name."""
+        out = self.run("config", "-z", "--get-regexp", r"^remote\..*\.fetch$", fine=(0, 1))
+        fetched: dict[str, bool] = {}
+        for row in _split(out):
+            key, _, spec = row.partition("\n")
+            name = key.removeprefix("remote.").removesuffix(".fetch")
+            is_wide = spec.lstrip("+").startswith(("refs/heads/*:", "refs/*:"))
+            fetched[name] = is_wide or fetched.get(name, False)
+        return [name for name, is_wide in fetched.items() if not is_wide]
 
     def put(self, key: str, value: str | None) -> None:
         """Write one setting of this repository; None takes it out."""

@@ -34,7 +34,7 @@ CREATE TABLE manifests (
 );
 CREATE TABLE versions (
     manifest INTEGER, path TEXT, nr INTEGER, digest TEXT, size INTEGER, usage TEXT,
-    files INTEGER, source_url TEXT, PRIMARY KEY (manifest, path, nr)
+    files INTEGER, source_url TEXT, producer TEXT, PRIMARY KEY (manifest, path, nr)
 ) WITHOUT ROWID;
 CREATE TABLE claims (remote TEXT, name TEXT, project TEXT, PRIMARY KEY (remote, name));
 CREATE TABLE located (
@@ -280,7 +280,8 @@ def _is_corrupt(error: Exception) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     # SQLITE_CORRUPT and SQLITE_NOTADB; rows of the wrong type count as well, and so
     # does a schema that lacks what ours has.
-    return code in (11, 26) or isinstance(error, TypeError) or "no such " in str(error)
+    lacks = any(said in str(error) for said in ("no such ", "no column "))
+    return code in (11, 26) or isinstance(error, TypeError) or lacks
 
 
 _DIRECTORY = "device, names, stats, fingerprints, tree, below, digest, size, files"

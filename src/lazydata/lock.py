@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -11,6 +12,7 @@ from lazydata.fsutil import remove, temp_name
 _STALE_SECONDS = 60.0
 _GUARD_SECONDS = 10.0
 _WAIT_SECONDS = 120.0
+_LONGEST = 4096  # bytes of what a lock says
 
 
 class Lock:
@@ -123,7 +125,7 @@ def is_alive(pid: int) -> bool:
     """Whether a process of this host is there."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process has such a number
         return False
     except OSError:
         pass
@@ -149,8 +151,14 @@ def _boot_id() -> str:
 
 
 def _read(path: str) -> bytes:
+    """What a lock says; nothing where it is a symlink, which none of ours is."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        with open(os.open(path, flags), "rb") as file:
+            return file.read(_LONGEST)
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return b""
+        raise

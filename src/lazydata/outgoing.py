@@ -11,6 +11,7 @@ from lazydata.digest import Digest, digest_of
 from lazydata.errors import (
     FileDenied,
     LazydataError,
+    NeedsUpgrade,
     ObjectCorrupt,
     ObjectMissing,
     from_os_error,
@@ -68,7 +69,7 @@ def write_pack(
         for each in objects:
             try:
                 writer.add(each.digest, each.read())
-            except (ObjectCorrupt, ObjectMissing, FileDenied) as error:
+            except (ObjectCorrupt, NeedsUpgrade, ObjectMissing, FileDenied) as error:
                 failed[each.digest] = error
         return writer.finish(), writer.objects, failed
 

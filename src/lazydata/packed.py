@@ -10,9 +10,9 @@ import os
 from collections.abc import Collection, Iterator
 
 from lazydata.digest import Digest, hash_file
-from lazydata.errors import ObjectCorrupt
+from lazydata.errors import NeedsUpgrade, ObjectCorrupt
 from lazydata.index import Index
-from lazydata.packs import PackedObject, read_footer, verified
+from lazydata.packs import CODECS, PackedObject, read_footer, verified
 
 _SUFFIX = ".pack"
 _AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
@@ -179,7 +179,7 @@ class Packs:
         stored = os.pread(self._files[name], each.stored, each.offset)
         try:
             return verified(digest, each.codec, stored, each.size)
-        except ObjectCorrupt:
+        except (ObjectCorrupt, NeedsUpgrade):
             return None
 
     def forget(self) -> None:
@@ -199,7 +199,7 @@ class Packs:
                 stored = os.pread(file.fileno(), each.stored, each.offset)
             try:
                 yield each.digest, verified(each.digest, each.codec, stored, each.size)
-            except ObjectCorrupt:
+            except (ObjectCorrupt, NeedsUpgrade):
                 pass
 
     def damage(self, name: str) -> tuple[list[Digest], list[Digest]] | None:
@@ -211,7 +211,10 @@ class Packs:
         said = self._said(name)
         try:
             sound = [digest for digest, _ in self.sound(name)]
-            said |= {each.digest for each in self.objects(name)}
+            objects = self.objects(name)
+            said |= {each.digest for each in objects}
+            # What a newer lazydata wrote is not damaged because we can't read it.
+            sound += [each.digest for each in objects if each.codec not in CODECS]
         except ObjectCorrupt:
             sound = []
         if hash_file(self.path_of(name)).digest == f"blake3:{name}" and len(sound) == len(said):

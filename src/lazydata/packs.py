@@ -19,10 +19,11 @@ from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
 from lazydata.digest import Digest, Hasher, digest_of
-from lazydata.errors import ObjectCorrupt
+from lazydata.errors import NeedsUpgrade, ObjectCorrupt
 
 MAGIC = b"lazydata pack 1\n"
 RAW, ZSTD = "raw", "zstd"
+CODECS = (RAW, ZSTD)
 # What goes into a pack, and how large one gets: a request costs as much as a megabyte.
 SMALL = 1 << 20
 SIZE = 32 << 20
@@ -124,6 +125,7 @@ def decode(codec: str, stored: bytes | memoryview, size: int) -> bytes:
 
     Raises:
         ObjectCorrupt: they can't be had from these bytes, or are not so many.
+        NeedsUpgrade: a newer lazydata wrote them.
 
     Example:
         >>> decode("raw", b"abc", 3)
@@ -142,8 +144,9 @@ def decode(codec: str, stored: bytes | memoryview, size: int) -> bytes:
         except ZstdError as error:
             raise ObjectCorrupt(f"compressed bytes can't be decoded: {error}") from error
     else:
-        raise ObjectCorrupt(
-            f"this lazydata does not know the codec {codec!r}", hint="upgrade lazydata"
+        raise NeedsUpgrade(
+            f"an object is stored with the codec {codec!r}, which this lazydata does not know",
+            hint="upgrade lazydata",
         )
     if len(data) != size:
         raise ObjectCorrupt(f"the object has {len(data)} bytes or more, not {size}")
@@ -165,6 +168,7 @@ def verified(digest: Digest, codec: str, stored: bytes | memoryview, size: int) 
 
     Raises:
         ObjectCorrupt: they are not the object's.
+        NeedsUpgrade: a newer lazydata wrote them.
     """
     data = decode(codec, stored, size)
     actual = digest_of(data, digest.algorithm)

@@ -11,7 +11,7 @@ import os
 import re
 from typing import NamedTuple
 
-from lazydata.fsutil import make_dirs, remove, write_atomic
+from lazydata.fsutil import hand_on, make_dirs, remove, write_atomic
 from lazydata.lock import Lock
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -53,11 +53,12 @@ class Registry:
         path, line = os.path.join(self._directory, workspace_id), _escape(root)
         if line in _lines(path):
             return
-        make_dirs(self._directory)
+        make_dirs(self._directory, shared=True)
         with self._lock(workspace_id):
             known = _lines(path)
             if line not in known:
                 write_atomic(path, _joined([*known, line]))
+                hand_on(path)
 
     def all(self) -> list[Known]:
         """Every directory of every workspace.
@@ -95,7 +96,7 @@ class Registry:
 
     def _lock(self, workspace_id: str) -> Lock:
         """One writer at a time: each puts back what the others wrote."""
-        make_dirs(self._locks)
+        make_dirs(self._locks, shared=True)
         return Lock(os.path.join(self._locks, f"{workspace_id}.lock"))
 
 

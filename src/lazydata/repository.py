@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from lazydata.digest import Digest, hash_file
 from lazydata.errors import (
     LazydataError,
+    NeedsUpgrade,
     ObjectCorrupt,
     RemoteDenied,
     RemoteObjectMissing,
@@ -24,9 +25,10 @@ from lazydata.errors import (
 from lazydata.fsutil import remove, temp_name
 from lazydata.messages import warn
 from lazydata.outgoing import Outgoing, reading, write_pack
-from lazydata.packs import PackedObject, check_claimed, verified
+from lazydata.packs import FOOTER_AT_MOST, SIZE, PackedObject, check_claimed, verified
 from lazydata.progress import Progress, attempt, silent
 from lazydata.remotes.base import Remote
+from lazydata.remotes.candidates import Watch
 from lazydata.remotes.catalogue import Catalogue
 from lazydata.remotes.claims import RAW, ClaimMemory, Location, Row
 from lazydata.remotes.layout import is_whole, object_key, pack_key, pack_of, unclaimed_keys
@@ -34,6 +36,8 @@ from lazydata.remotes.threads import flushing, in_thread, leaving_in_thread, spr
 
 # From here on it is cheaper to ask whether an object is there than to send it again.
 _ASK_FIRST = 1 << 20
+# Larger ones are not fetched as a whole.
+_PACK_AT_MOST = 2 * SIZE + FOOTER_AT_MOST
 
 
 class Turn(Protocol):
@@ -109,6 +113,10 @@ class Repository(Catalogue):
         """Let go of the remote."""
         await self._remote.close()
 
+    def watch(self) -> Watch:
+        """Learn what gcs do there while something is claimed."""
+        return Watch(self._remote)
+
     # Down
 
     async def fetch(
@@ -118,6 +126,7 @@ class Repository(Catalogue):
         progress: Progress = silent,
         *,
         locations: Iterable[Location] = (),
+        size: int | None = None,
     ) -> None:
         """Fetch an object from the first place that has it whole.
 
@@ -130,14 +139,16 @@ class Repository(Catalogue):
             store: where it goes.
             progress: told of bytes that arrive.
             locations: as ``locate`` gave them.
+            size: bytes that it has at most; None to believe what is claimed.
 
         Raises:
             RemoteObjectMissing: it is nowhere on this remote.
-            ObjectCorrupt, RemoteDenied, RemoteUnavailable: no place gave it;
-                the most telling of their reasons.
+            ObjectCorrupt, NeedsUpgrade, RemoteDenied, RemoteUnavailable: no place gave
+                it; the most telling of their reasons.
         """
         places = list(locations)
-        known = {each.key for each in places}
+        # A stranger's row may name the same file, and only some bytes of it.
+        known = {each.key for each in places if is_whole(each)}
         places += [each for each in self._unclaimed_places(digest) if each.key not in known]
         failures: list[LazydataError] = []
         while places:
@@ -148,7 +159,8 @@ class Repository(Catalogue):
                         async with leaving_in_thread(store.incoming(digest)) as target:
                             begun = target.exists()
                             async with flushing(target):
-                                await self._remote.get(place.key, target, report)
+                                most = place.size or None if size is None else size
+                                await self._remote.get(place.key, target, _until(most, report))
                     else:
                         await self._fetch_small(digest, place, store, report)
                 return
@@ -158,7 +170,12 @@ class Repository(Catalogue):
                     continue
                 warn(f"{self.url} has damaged bytes in {place.key}: they are not {digest}")
                 failures.append(error)
-            except (RemoteObjectMissing, RemoteDenied, RemoteUnavailable) as error:
+            except (
+                NeedsUpgrade,
+                RemoteObjectMissing,
+                RemoteDenied,
+                RemoteUnavailable,
+            ) as error:
                 failures.append(error)
         worst = most_telling(failures)
         if isinstance(worst, RemoteObjectMissing):
@@ -181,7 +198,7 @@ class Repository(Catalogue):
         packed: Sequence[PackedObject],
         store: ObjectStore,
         progress: Progress = silent,
-    ) -> dict[Digest, ObjectCorrupt]:
+    ) -> dict[Digest, LazydataError]:
         """Fetch objects that lie near to each other in a pack, with one request.
 
         Args:
@@ -191,7 +208,8 @@ class Repository(Catalogue):
             progress: told of the bytes of the objects that are in the store now.
 
         Returns:
-            Those that came damaged, and why; they are to be fetched from elsewhere.
+            Those that can't be had from there, and why: damaged, or written by a newer
+            lazydata. They are to be fetched from elsewhere.
 
         Raises:
             RemoteObjectMissing, RemoteDenied, RemoteUnavailable: the pack can't be read.
@@ -200,7 +218,7 @@ class Repository(Catalogue):
         length = max(each.offset + each.stored for each in packed) - begin
         data = memoryview(await self._remote.get_range(key, begin, length))
 
-        damaged: dict[Digest, ObjectCorrupt] = {}
+        damaged: dict[Digest, LazydataError] = {}
 
         def unpack() -> list[tuple[Digest, bytes]]:
             whole = []
@@ -213,6 +231,8 @@ class Repository(Catalogue):
                     )
                 except ObjectCorrupt as error:
                     warn(f"{self.url} has damaged bytes in {key}: they are not {each.digest}")
+                    damaged[each.digest] = error
+                except NeedsUpgrade as error:
                     damaged[each.digest] = error
             store.put(whole)
             return whole
@@ -238,7 +258,7 @@ class Repository(Catalogue):
         """
         with attempt(progress) as report:
             async with leaving_in_thread(store.incoming_pack(pack_of(key) or "")) as target:
-                await self._remote.get(key, target, report)
+                await self._remote.get(key, target, _until(_PACK_AT_MOST, report))
                 report(size - target.stat().st_size)
 
     async def confirm(self, sizes: Mapping[Digest, int | None]) -> set[Digest]:
@@ -399,3 +419,19 @@ class Repository(Catalogue):
             says = "it is not there" if found is None else f"it has {found.size} bytes"
             raise RemoteUnavailable(f"{self.url}: {key} was uploaded with {size} bytes, but {says}")
         return True, True
+
+
+def _until(most: int | None, progress: Progress) -> Progress:
+    """Progress that ends a transfer of more bytes than there can be: it must not fill the disk."""
+    if most is None:
+        return progress
+    left = most
+
+    def report(moved: int, /) -> None:
+        nonlocal left
+        left -= moved
+        progress(moved)
+        if left < 0:
+            raise ObjectCorrupt(f"it has more than the {most:,} bytes that are recorded")
+
+    return report

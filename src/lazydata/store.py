@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader, BytesIO
+from typing import cast
 
 from lazydata import links
 from lazydata.adopting import Adopting
@@ -29,7 +31,8 @@ from lazydata.trash import Trash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeVar
+    from io import RawIOBase
+    from typing import BinaryIO, TypeVar
 
     T = TypeVar("T")
 
@@ -194,6 +197,21 @@ class Store(Adopting):
         row = FileRow(found.stamp, found.racy, digest, found.fingerprint, found.seen_ns)
         index.put_files([(path, row)])
         return path
+
+    def opened(self, digest: Digest, index: Index) -> BinaryIO:
+        """An object that is here, checked, for reading; what lies in a pack stays there.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: as ``check``.
+        """
+        return _again(lambda: self._opened(digest, index))
+
+    def _opened(self, digest: Digest, index: Index) -> BinaryIO:
+        path = self.path_of(digest)
+        data = None if os.path.exists(path) else self._packed(digest)
+        if data is None:
+            return open(self.check(digest, index), "rb")
+        return cast("BinaryIO", BufferedReader(cast("RawIOBase", BytesIO(data))))
 
     # Arrival
 

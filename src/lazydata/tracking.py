@@ -52,7 +52,9 @@ def track(
         LazydataError: see ``lazydata.errors`` for the others.
 
     Example:
-        df = pd.read_csv(track("data/my_big_table.csv"))
+        >>> _ = Path("x.csv").write_text("1,2")
+        >>> Path(lazydata.track("x.csv")).read_text()
+        '1,2'
     """
     script = usage
     if script is None:

@@ -83,7 +83,7 @@ class Trash:
             OSError: somebody else was faster, or the store can't be written.
         """
         aside = os.path.join(self._directory, str(time.time_ns()), name)
-        make_dirs(os.path.dirname(aside))
+        make_dirs(os.path.dirname(aside), shared=True)
         replace(path, aside)
         write_atomic(aside + ".why", f"{why}\n".encode())
         return aside
@@ -110,7 +110,7 @@ class Trash:
         aside = folder.path_of(digest) if digest else aside
         for last in (False, True):
             try:
-                make_dirs(os.path.dirname(aside), durable=False)
+                make_dirs(os.path.dirname(aside), durable=False, shared=True)
                 replace(path, aside, durable=False)
                 return
             except FileNotFoundError:
@@ -171,7 +171,7 @@ class Trash:
 def put_back(aside: str, path: str) -> None:
     """Move something back, unless somebody was faster, or the store is only read."""
     try:
-        make_dirs(os.path.dirname(path))
+        make_dirs(os.path.dirname(path), shared=True)
         add_name(aside, path)
     except OSError:
         pass

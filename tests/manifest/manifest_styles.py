@@ -26,7 +26,7 @@ class Style:
     quotes: list[str] = field(default_factory=lambda: [""])
     comments: list[str] = field(default_factory=lambda: [""])
     last_break: bool = True
-    order: tuple[str, ...] = ("path", "hash", "size", "files", "usage", "source_url")
+    order: tuple[str, ...] = ("path", "hash", "size", "files", "usage", "producer", "source_url")
     flow: str = ""
 
 
@@ -48,10 +48,10 @@ styles = st.builds(
     last_break=st.booleans(),
     order=st.sampled_from(
         [
-            ("path", "hash", "size", "files", "usage", "source_url"),
-            ("path", "hash", "size", "files", "usage", "source_url"),
-            ("hash", "path", "source_url", "usage", "size", "files"),
-            ("usage", "size", "source_url", "files", "hash", "path"),
+            ("path", "hash", "size", "files", "usage", "producer", "source_url"),
+            ("path", "hash", "size", "files", "usage", "producer", "source_url"),
+            ("hash", "path", "source_url", "producer", "usage", "size", "files"),
+            ("usage", "size", "source_url", "files", "hash", "path", "producer"),
         ]
     ),
 )
@@ -67,6 +67,7 @@ versions = st.builds(
     usage=st.lists(st.sampled_from(SCRIPTS), unique=True, max_size=3).map(tuple),
     files=st.none() | st.integers(0, 9),
     source_url=st.none() | st.just("https://e.org/x?a=b#c"),
+    producer=st.just(()) | st.lists(st.sampled_from(SCRIPTS), unique=True, max_size=2).map(tuple),
 )
 item_lists = st.lists(st.tuples(st.sampled_from(PATHS), versions), max_size=6)
 
@@ -94,8 +95,9 @@ def write(items: list[tuple[str, Version]], style: Style) -> str:
                 found.append((name, scalar(path)))
             elif name == "hash":
                 found.append((name, str(version.digest)))
-            elif name == "usage" and version.usage:
-                found.append((name, "[" + ", ".join(scalar(u) for u in version.usage) + "]"))
+            elif name in ("usage", "producer") and getattr(version, name):
+                scripts = ", ".join(scalar(each) for each in getattr(version, name))
+                found.append((name, f"[{scripts}]"))
             elif name == "source_url" and version.source_url:
                 # In flow style a colon may end a plain key.
                 found.append((name, f"'{version.source_url}'"))
@@ -124,13 +126,14 @@ def write(items: list[tuple[str, Version]], style: Style) -> str:
         lead = dash
         for name, value in pairs(path, version):
             keys = " " * (style.dash + 1 + style.gap)
-            if name != "usage" or style.flow == "usage":
+            scripts = getattr(version, name) if name in ("usage", "producer") else ()
+            if not scripts or style.flow == "usage":
                 out.append(f"{lead}{name}: {value}{trailing()}")
-            elif len(version.usage) == 1:
-                out.append(f"{lead}usage: {scalar(version.usage[0])}{trailing()}")
+            elif len(scripts) == 1:
+                out.append(f"{lead}{name}: {scalar(scripts[0])}{trailing()}")
             else:
-                out.append(f"{lead}usage:{trailing()}")
-                for script in version.usage:
+                out.append(f"{lead}{name}:{trailing()}")
+                for script in scripts:
                     column = " " * (style.dash + 1 + style.gap + style.listed)
                     out.append(f"{column}- {scalar(script)}{trailing()}")
             lead = keys

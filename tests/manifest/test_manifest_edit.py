@@ -32,6 +32,7 @@ def test_record_means_what_was_intended(items, style, path, version):
     new, entry = edit.record(source, view, path, version)
     assert entry.latest.digest == version.digest
     assert set(version.usage) <= set(entry.latest.usage)
+    assert set(version.producer) <= set(entry.latest.producer)
     had = view.entry(path).versions if view.entry(path) else ()
     assert list(entry.versions[:-1]) == [v for v in had if v.digest != version.digest]
     after = document.parse(new, file="f")

@@ -342,7 +342,8 @@ def test_a_file_that_is_damaged_on_its_way(
     assert named(done.stderr) == ["data/a.bin"]
     assert "data/a.bin is damaged on the remote" in done.stderr
     assert has_all_but(you, ["data/a.bin"], files)
-    # As a script meets it, and as it is the next time.
+    # As a script meets it, which asks once more, and as it is the next time.
+    on.flip()
     on.flip()
     refused = you.tracker().refuse("data/a.bin")
     assert (refused.error[0], refused.exit_code) == ("ObjectCorrupt", 13)

@@ -157,18 +157,20 @@ def test_large_copies(
 def test_temp_files_are_not_listed_and_old_ones_go(remote: FileRemote, base: Path) -> None:
     folder = base / ".incoming"
     folder.mkdir()
-    (folder / "old").touch()
-    (folder / "new").touch()
-    (base / "Not A Key").touch()
+    old, new = f".lazydata-1-{'0' * 16}.tmp", f".lazydata-1-{'1' * 16}.tmp"
     week = time.time() - 8 * 86400
-    os.utime(folder / "old", (week, week))
+    for name in (old, new, "not ours"):
+        (folder / name).touch()
+        if name != new:
+            os.utime(folder / name, (week, week))
+    (base / "Not A Key").touch()
 
     async def main() -> list[str]:
         await remote.put_bytes("k", b"")
         return [stat.key async for stat in remote.list("")]
 
     assert asyncio.run(main()) == ["k"]
-    assert files(base) == {"k", ".incoming/new", "Not A Key"}
+    assert files(base) == {"k", f".incoming/{new}", ".incoming/not ours", "Not A Key"}
 
 
 def test_umask_is_honoured(remote: FileRemote, base: Path) -> None:

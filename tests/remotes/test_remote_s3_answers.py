@@ -22,7 +22,7 @@ from lazydata.errors import (
     RemoteUnavailable,
 )
 from lazydata.progress import silent
-from lazydata.remotes import s3_client, s3_downloads
+from lazydata.remotes import s3, s3_client, s3_downloads, s3_sockets
 from lazydata.remotes.s3 import S3Remote
 
 
@@ -405,3 +405,48 @@ def test_a_bad_certificate(remote: S3Remote, fake: Fake) -> None:
     assert type(said) is RemoteUnavailable
     assert fake.asked == []
     asyncio.run(tls.close())
+
+
+# -- servers that come to no end
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_an_answer_without_end_does_not_fill_the_memory(
+    remote: S3Remote, fake: Fake, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(s3_sockets, "_ANSWER_AT_MOST", 1 << 20)
+    fake.answer = lambda asked: Answer(status, b"<Error>" + b" " * (2 << 20))
+    for call in (listed(remote), remote.get_range("k", 0, 9) if status == 403 else listed(remote)):
+        said = raised(call)
+        assert type(said) is RemoteDenied
+        assert "an answer of more than 1 MiB" in str(said)
+    assert len(fake.asked) == 2  # to ask once more would be of no use
+
+
+def test_a_listing_of_empty_pages_comes_to_an_end(
+    remote: S3Remote, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "_EMPTY_AT_MOST", 5)
+    fake.answer = lambda asked: Answer(
+        200,
+        b"<ListBucketResult><IsTruncated>true</IsTruncated>"
+        b"<NextContinuationToken>%d</NextContinuationToken></ListBucketResult>" % len(fake.asked),
+    )
+    said = raised(listed(remote))
+    assert type(said) is RemoteUnavailable
+    assert "comes to no end" in str(said)
+
+
+def test_only_signed_requests_leave_for_a_server_that_a_manifest_names(
+    remote: S3Remote, fake: Fake
+) -> None:
+    """A signature is good for one request to one host; the secret key is in none."""
+    fake.answer = lambda asked: Answer(404)
+    raised(remote.stat("k"))
+    raised(listed(remote))
+    for asked in fake.asked:
+        said = f"{asked.path} {asked.query} {[*asked.headers.items()]}"
+        assert OWNER.secret not in said
+        assert asked.headers["Authorization"].startswith("AWS4-HMAC-SHA256 ")
+        signed = asked.headers["Authorization"].partition("SignedHeaders=")[2]
+        assert "host" in signed.partition(",")[0].split(";")

@@ -14,7 +14,7 @@ import tempfile
 import textwrap
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -926,6 +926,55 @@ def test_old_temp_files_go(remote: SftpRemote, base: Path) -> None:
             os.utime(folder / name, (week, week))
     run(remote, lambda each: each.put_bytes("k", b""))
     assert files(base) == {"k", f".incoming/{new}", ".incoming/not ours"}
+
+
+def test_nothing_is_swept_where_a_symlink_leads(remote: SftpRemote, base: Path) -> None:
+    """Whoever may write to the folder makes one, and waits for others to come."""
+    kept = base.parent / "mine" / "thesis"
+    kept.parent.mkdir()
+    kept.touch()
+    os.utime(kept, (1e9, 1e9))
+    (base / ".incoming").symlink_to(kept.parent)
+    run(remote, lambda each: each.put_bytes("k", b""))
+    assert kept.exists()
+
+
+def test_symlinks_that_lead_round_and_round(remote: SftpRemote, base: Path) -> None:
+    folder = base / "index"
+    folder.mkdir()
+    (folder / "k").touch()
+    for name in "ab":
+        (folder / name).symlink_to(folder)
+        (folder / f"up{name}").symlink_to("..")
+
+    async def work(remote: SftpRemote) -> set[str]:
+        return {each.key async for each in remote.list("index/")}
+
+    assert "index/k" in run(remote, work)
+
+
+class Endless(asyncssh.SFTPServer):
+    """A server whose folders have no end."""
+
+    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        number = 0
+        while True:
+            number += 1
+            yield asyncssh.SFTPName(f"{number}.idx".encode(), attrs=asyncssh.SFTPAttrs())
+
+
+def test_a_folder_without_end(
+    own_server: Callable[..., openssh.Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lazydata.remotes.sftp_steps._LISTED_AT_MOST", 1000)
+    server = own_server(sftp=Endless)
+
+    async def work(remote: SftpRemote) -> None:
+        async for _ in remote.list("index/"):
+            pass
+
+    with pytest.raises(RemoteDenied, match="more than 1,000 names"):
+        run(SftpRemote(server.url()), work)
 
 
 def test_a_folder_that_goes_away_is_made_again(remote: SftpRemote, base: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lazydata.errors import (
 )
 from lazydata.outgoing import Outgoing
 from lazydata.remotes import claims
-from lazydata.remotes.base import Remote
+from lazydata.remotes.base import Remote, Stat
 from lazydata.remotes.claims import Claim, Location, Row, VolatileMemory, decode, encode
 from lazydata.remotes.memory import MemoryRemote
 from lazydata.repository import Repository
@@ -198,6 +199,21 @@ def test_refresh_reads_what_is_new_and_forgets_what_is_gone() -> None:
         await remote.delete([claims.key_of(encode(Claim("p2", (row(A),)))[0])])
         await ours.refresh()
         assert (await ours.locate([A, B])).keys() == {B}
+
+    go(main)
+
+
+def test_a_listing_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lazydata.remotes.catalogue._FILES_AT_MOST", 1000)
+
+    class Endless(MemoryRemote):
+        async def list(self, prefix: str) -> AsyncIterator[Stat]:
+            for number in itertools.count():
+                yield Stat(f"{prefix}{number:064x}.idx", 1, 0.0)
+
+    async def main() -> None:
+        with pytest.raises(RemoteDenied, match="more than 1,000 index files"):
+            await repository(Endless()).refresh()
 
     go(main)
 

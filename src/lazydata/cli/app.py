@@ -9,8 +9,20 @@ from typing import Annotated
 import typer
 
 from lazydata import __version__
-from lazydata.cli import collecting, examining, git, history, render, sharing, standing
+from lazydata.cli import (
+    collecting,
+    completing,
+    examining,
+    examples,
+    git,
+    history,
+    render,
+    sharing,
+    standing,
+    verifying,
+)
 from lazydata.cli.arguments import From, Json, Paths, Recursive, SomePaths, Version
+from lazydata.cli.printing import print_line
 from lazydata.cli.shared import Here, Span, for_each
 from lazydata.errors import UsageError
 from lazydata.manifest import Entry
@@ -50,11 +62,11 @@ def init(
 
     root, created = workspace.init(directory, nested=nested)
     if created:
-        print(f"Wrote {os.path.join(root, 'lazydata.yml')}; commit it with your code.")
+        print_line(f"Wrote {os.path.join(root, 'lazydata.yml')}; commit it with your code.")
     elif root == os.path.abspath(directory):
-        print(f"{root} is a workspace already; nothing was changed.")
+        print_line(f"{root} is a workspace already; nothing was changed.")
     else:
-        print(
+        print_line(
             f"{directory} is in the workspace {root} already; nothing was changed. "
             "With --nested it becomes one of its own."
         )
@@ -66,7 +78,7 @@ def track(
         list[str], typer.Argument(metavar="PATH...", help="Files, or directories as a whole.")
     ],
 ) -> None:
-    """Record files and directories as track() does, without running any code."""
+    """Record files and directories as track() does."""
     from lazydata.workspace import absolute
     from lazydata.workspace.git_ignoring import ignore
     from lazydata.workspace.settle import NEW, settle
@@ -93,14 +105,17 @@ def track(
 
 @app.command()
 def untrack(paths: SomePaths) -> None:
-    """Take entries out of lazydata.yml; files and stored objects stay."""
+    """Take entries out of lazydata.yml; the files stay.
+
+    So do the stored objects, until `gc`.
+    """
     from lazydata.workspace import upkeep
 
     def take_out(here: Here) -> None:
         entries = here.entries()
         upkeep.untrack(here.workspace, here.index, entries)
         for entry in entries:
-            print(f"{here.shown(entry.path)} is no longer tracked; the file stays")
+            print_line(f"{here.shown(entry.path)} is no longer tracked; the file stays")
 
     span = Span(paths)
     span.each(take_out)
@@ -152,7 +167,10 @@ def restore(
     recursive: Recursive = False,
     json: Json = False,
 ) -> None:
-    """Put the listed version in its place, or an older one, which becomes the newest."""
+    """Put the listed version in its place, or an older one.
+
+    An older one becomes the newest in lazydata.yml. What is in its place is stored first.
+    """
     from lazydata.workspace import upkeep
 
     rows: list[tuple[str, str]] = []
@@ -169,7 +187,7 @@ def restore(
             digest = upkeep.restore(here.workspace, here.index, *named[path])
             rows.append((span.label(here, path), digest))
             if not json:
-                print(f"{here.shown(path)} is {digest.hex[:12]}")
+                print_line(f"{here.shown(path)} is {digest.hex[:12]}")
 
         for_each(list(named), put_back, "restored")
 
@@ -184,7 +202,10 @@ def restore(
 
 @app.command()
 def cat(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="An entry.")], version: Version = None
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="An entry.", autocompletion=completing.paths)
+    ],
+    version: Version = None,
 ) -> None:
     """Write a file's bytes, of any version, to standard output."""
     from lazydata.workspace import upkeep
@@ -193,21 +214,24 @@ def cat(
         entries = here.entries()
         if len(entries) != 1:
             raise UsageError(f"{path} names {len(entries)} files", hint="name one of them")
-        render.raw(upkeep.read(here.workspace, here.index, entries[0], version))
+        render.raw(upkeep.opened(here.workspace, here.index, entries[0], version))
 
     Span([path]).each(write_out)
 
 
 @app.command()
 def unlock(paths: SomePaths) -> None:
-    """Make files writable for any program; the stored versions stay as they are."""
+    """Make files writable for any program.
+
+    The stored versions stay as they are.
+    """
     from lazydata.workspace import upkeep
 
     def free(here: Here) -> None:
         for entry in here.entries():
             done = upkeep.unlock(here.workspace, here.index, entry)
             what = "may be written now" if done else "was writable already"
-            print(f"{here.shown(entry.name)} {what}")
+            print_line(f"{here.shown(entry.name)} {what}")
 
     span = Span(paths)
     span.each(free)
@@ -220,56 +244,39 @@ app.registered_commands += examining.commands.registered_commands
 app.registered_commands += sharing.commands.registered_commands
 
 
-@app.command()
-def verify(recursive: Recursive = False, json: Json = False) -> None:
-    """Hash every stored object again, and look for every listed version."""
-    from lazydata.workspace import upkeep
-
-    checked: upkeep.Checked | None = None
-    found: dict[tuple[str, str], upkeep.Damage] = {}
-
-    def look(here: Here) -> None:
-        nonlocal checked
-        checked = checked or upkeep.check_store(here.workspace.store, here.index)
-        for row in upkeep.verify(here.workspace, here.index, checked):
-            known = found.get((row.digest, row.problem), row._replace(paths=()))
-            paths = [span.label(here, path) for path in row.paths]
-            found[row.digest, row.problem] = row._replace(paths=(*known.paths, *paths))
-
-    span = Span(None, recursive=recursive)
-    span.each(look)
-    damage = list(found.values())
-    render.verified(checked.objects if checked else 0, damage, json=json)
-    codes = {"corrupt": 13, "missing": 12, "unknown": 20}
-    problems = {row.problem for row in damage}
-    span.end(next((code for name, code in codes.items() if name in problems), 0))
-
-
+app.registered_commands += verifying.commands.registered_commands
 app.registered_commands += collecting.commands.registered_commands
 
 
 @config_app.command("get")
-def config_get(key: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
+def config_get(
+    key: Annotated[str, typer.Argument(metavar="KEY", autocompletion=completing.settings)],
+) -> None:
     """Print one setting; exit with 1 if it is not set."""
     from lazydata import config
 
     value = config.get(key)
     if value is None:
         raise typer.Exit(1)
-    print(os.pathsep.join(value) if isinstance(value, list) else value)
+    print_line(os.pathsep.join(value) if isinstance(value, list) else str(value))
 
 
 @config_app.command("set")
 def config_set(
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="link, store, allow, remotes.NAME.profile")
+        str,
+        typer.Argument(
+            metavar="KEY",
+            help="link, store, allow, remotes.NAME.profile",
+            autocompletion=completing.settings,
+        ),
     ],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Empty to unset.")],
 ) -> None:
     """Write one setting to your own file."""
     from lazydata import config
 
-    print(f"Wrote {config.put(key, value)}")
+    print_line(f"Wrote {config.put(key, value)}")
 
 
 @config_app.command("list")
@@ -286,6 +293,9 @@ def config_list(json: Json = False) -> None:
         },
         json=json,
     )
+
+
+examples.attach(app)
 
 
 def command(arguments: list[str]) -> typer.Typer:

@@ -6,11 +6,22 @@ from typing import Annotated, Optional
 
 import typer
 
+from lazydata.cli import completing
+
 Paths = Annotated[
     Optional[list[str]],  # noqa: UP045  # typer reads annotations at run time
-    typer.Argument(metavar="[PATH]...", help="Entries, or directories with entries below them."),
+    typer.Argument(
+        metavar="[PATH]...",
+        help="Entries, or directories with entries below them.",
+        autocompletion=completing.paths,
+    ),
 ]
-SomePaths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Entries, or directories.")]
+SomePaths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...", help="Entries, or directories.", autocompletion=completing.paths
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Version = Annotated[
     Optional[str],  # noqa: UP045
@@ -22,7 +33,12 @@ From = Annotated[
 ]
 RemoteName = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--remote", metavar="NAME", help="Another remote than the first."),
+    typer.Option(
+        "--remote",
+        metavar="NAME",
+        help="Another remote than the first.",
+        autocompletion=completing.remotes,
+    ),
 ]
 
 Jobs = Annotated[

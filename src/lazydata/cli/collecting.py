@@ -9,8 +9,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from lazydata.cli import completing
 from lazydata.cli.arguments import Json
-from lazydata.cli.printing import columns, count_of, print_json, print_line, size
+from lazydata.cli.printing import columns, count_of, duration, print_json, print_line, size
 from lazydata.cli.shared import incomplete, may_ask
 from lazydata.errors import UsageError
 from lazydata.messages import warn
@@ -19,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lazydata.survey import Found, Survey
     from lazydata.workspace.collecting import Collected
+    from lazydata.workspace.roots import Blocked
 
 commands = typer.Typer()
 
@@ -46,29 +48,76 @@ def gc(
         ),
     ] = None,
     grace: Annotated[
-        str, typer.Option(metavar="TIME", help="What is newer stays: 24h, 90m, 7d.")
-    ] = "24h",
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="TIME", help="What is newer stays: 90m, 7d; by default 24h, on a remote 7d."
+        ),
+    ] = None,
+    remote: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="NAME",
+            help="Free space on this remote, and not in the store.",
+            autocompletion=completing.remotes,
+        ),
+    ] = None,
     forget: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(metavar="PATH", help="A workspace there is gone for good; nothing else."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Free space: take out of the store what no workspace needs."""
+    """Free space in the store, or on a remote: what nobody needs."""
     from lazydata.workspace import collecting
 
+    if remote is not None:
+        _gc_remote(remote, force, grace, json, at_most=max_size, forget=forget)
+        return
     if forget:
         _forget(forget)
         return
-    seconds = parse_duration(grace)
+    seconds = parse_duration("24h" if grace is None else grace)
     may_ask()
     done = collecting.gc(force=force, grace=seconds, at_most=parse_size(max_size))
-    for blocked in done.blocked if not json else ():
-        warn(f"{blocked.what}: {blocked.why}, so that all is kept ({blocked.hint})")
+    _warn_of(done.blocked if not json else ())
     for line in done.eviction.failed if done.eviction else ():
         warn(line)
     (_print_json if json else _print)(done, force, seconds)
     incomplete(done.failed, "not removed")
+
+
+def _gc_remote(
+    name: str,
+    force: bool,
+    grace: str | None,
+    json: bool,
+    *,
+    at_most: str | None,
+    forget: Sequence[str] | None,
+) -> None:
+    from lazydata.cli import render_remote_gc
+    from lazydata.workspace import Workspace
+    from lazydata.workspace.collecting_remote import gc_remote
+
+    if at_most is not None or forget:
+        raise UsageError(
+            "--max-size and --forget are about the store",
+            hint="leave --remote out, or run the two one after the other",
+        )
+    seconds = parse_duration("7d" if grace is None else grace)
+    may_ask()
+    done = gc_remote(Workspace.above(os.getcwd()), name, force=force, grace=seconds)
+    if json:
+        print_json(render_remote_gc.remote_json(done, force, seconds))
+        return
+    _warn_of(done.blocked)
+    for line in render_remote_gc.remote_lines(done, force, seconds):
+        print_line(line)
+
+
+def _warn_of(blocked: Sequence[Blocked]) -> None:
+    for each in blocked:
+        warn(f"{each.what}: {each.why}, so that all is kept ({each.hint})")
 
 
 def _forget(paths: Sequence[str]) -> None:
@@ -179,18 +228,11 @@ def _ending(survey: Survey, force: bool, seconds: float) -> str:
     if freed:
         parts.append(f"{'Freed' if force else 'Would free'} {size(freed)}")
     if moved and survey.grace:
-        what = f"{size(moved)} to the trash, which a gc after {_told(seconds)} frees"
+        what = f"{size(moved)} to the trash, which a gc after {duration(seconds)} frees"
         moving = "moved" if force else "would move"
         parts.append(f"{moving} {what}" if parts else f"{moving.capitalize()} {what}")
     hint = "." if force else ". `lazydata gc --force` does it."
     return " and ".join(parts) + hint
-
-
-def _told(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length or (seconds == length and unit != "d"):
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
 
 
 def _print_json(done: Collected, force: bool, seconds: float) -> None:

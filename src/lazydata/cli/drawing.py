@@ -5,20 +5,17 @@ Names come from a manifest that a stranger may have written: each form escapes t
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lazydata.cli.printing import count_of, size
+from lazydata.cli import printing
+from lazydata.cli.printing import columns_of, count_of, size, styled
 from lazydata.messages import printable
 from lazydata.workspace.graph import MAKES, Edge, Graph, Node, cycles
 
 _CHILDREN = 20  # so many of one node are shown, unless all are asked for
 _DEPTH = 24  # so many levels; a line has an end
-_BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 class Style(NamedTuple):
@@ -26,7 +23,7 @@ class Style(NamedTuple):
 
     Args:
         width: of a line, in columns of a terminal; None for no limit.
-        colour: with escape sequences of ECMA-48.
+        colour: as ``styled`` makes it.
         lines: the four pieces that branches are drawn with.
         everything: leave nothing out.
     """
@@ -38,15 +35,12 @@ class Style(NamedTuple):
 
 
 def style(*, everything: bool = False) -> Style:
-    """What fits standard output: colours and a width only on a terminal.
+    """What fits standard output.
 
     Args:
         everything: leave nothing out.
     """
-    terminal = sys.stdout.isatty()
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    width = max(shutil.get_terminal_size().columns, 20) if terminal else None
-    made = Style(width, colour, everything=everything)
+    made = Style(printing.width(), printing.is_coloured(sys.stdout), everything=everything)
     try:
         "├└│…".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
@@ -82,7 +76,7 @@ def tree(
             name, before, branch, parent = path.pop()
             del open_[_depth(before, branch) :]
             if parent is None and branch:  # not a node: how many more there are
-                yield _line(before + branch, name, "", _DIM, how)
+                yield _line(before + branch, name, "", "faint", how)
                 continue
             again = "cycle" if name in open_ else "above" if name in done and links[name] else ""
             notes = [n for n in (_about(graph.nodes[name], name in absent), again) if n]
@@ -141,7 +135,7 @@ def _about(node: Node, absent: bool) -> str:
 
 
 def _tone(node: Node) -> str:
-    return _BOLD if node.is_script else ""
+    return "strong" if node.is_script else ""
 
 
 def _line(branch: str, name: str, notes: str, tone: str, how: Style) -> str:
@@ -154,8 +148,7 @@ def _line(branch: str, name: str, notes: str, tone: str, how: Style) -> str:
             notes = notes if room - len(notes) >= 16 else ""
             name = shortened(name, room - len(notes))
     if how.colour:
-        name = f"{tone}{name}{_RESET}" if tone else name
-        branch, notes = (f"{_DIM}{text}{_RESET}" if text else "" for text in (branch, notes))
+        return styled(branch, "faint") + styled(name, tone) + styled(notes, "faint")
     return branch + name + notes
 
 
@@ -174,12 +167,6 @@ def unused(names: Sequence[str], how: Style) -> Iterator[str]:
         yield _line(how.lines[3], name, "", "", how)
     if len(names) > len(shown):
         yield f"{how.lines[3]}… {len(names) - len(shown):,} more (--all shows them)"
-
-
-def columns_of(text: str) -> int:
-    """How many columns of a terminal a printable text takes."""
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text) if not text.isascii() else 0
-    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
 
 
 def shortened(text: str, room: int) -> str:

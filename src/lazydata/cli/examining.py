@@ -1,4 +1,4 @@
-"""The commands that explain: the dependency graph, why and impact, and the report."""
+"""The commands that explain: info, the dependency graph, why and impact, and the report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from lazydata.cli import completing
 from lazydata.cli.arguments import Json
-from lazydata.cli.shared import Here
+from lazydata.cli.shared import Here, Span, incomplete, may_ask
 
 commands = typer.Typer()
 
@@ -25,11 +26,51 @@ class Format(enum.StrEnum):
 
 One = Annotated[
     Optional[str],  # noqa: UP045  # typer reads annotations at run time
-    typer.Argument(metavar="[PATH]", help="An entry, a script, or a directory with some below."),
+    typer.Argument(
+        metavar="[PATH]",
+        help="An entry, a script, or a directory with some below.",
+        autocompletion=completing.paths,
+    ),
 ]
-Path = Annotated[str, typer.Argument(metavar="PATH", help="An entry or a script.")]
+Path = Annotated[
+    str,
+    typer.Argument(metavar="PATH", help="An entry or a script.", autocompletion=completing.paths),
+]
 All = Annotated[bool, typer.Option("--all", help="Leave nothing out of the tree.")]
 HowToPrint = Annotated[Format, typer.Option("--format", "-f", help="How to print it.")]
+
+
+@commands.command()
+def info(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="An entry, or a path inside of one.",
+            autocompletion=completing.paths,
+        ),
+    ],
+    check: Annotated[bool, typer.Option("--check", help="Ask the remotes what they have.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what something is, who uses it, and where it is.
+
+    Of tables, arrays, images and databases also what is in them: `pip install lazydata[inspect]`
+    brings what reads the formats that Python does not know.
+    """
+    from lazydata.cli import render_info
+    from lazydata.workspace import info as known
+
+    def show(here: Here) -> None:
+        found = known.info(here.workspace, here.index, here.part, here.cwd, check=check)
+        name = span.label(here, found.entry.name) if json else here.shown(found.entry.name)
+        render_info.show(span.root, name, found, json=json)
+        incomplete(found.unasked, "not asked")
+
+    may_ask()
+    span = Span([path])
+    span.each(show)
+    span.end()
 
 
 @commands.command()
@@ -39,9 +80,9 @@ def graph(
     everything: All = False,
     json: Json = False,
 ) -> None:
-    """Draw which scripts use and make which data; of PATH, all that it has to do with.
+    """Draw which scripts use and make which data.
 
-    In the tree each line was made from those below it.
+    Of PATH, all that it has to do with. In the tree each line was made from those below it.
     """
     from lazydata.cli import lineage
 
@@ -70,7 +111,10 @@ def report(
         str, typer.Option("--output", "-o", metavar="FILE", help="- for standard output.")
     ] = "report.html",
 ) -> None:
-    """Write one HTML page about the workspace: graph, bytes, timeline, what is not pushed."""
+    """Write a page about the workspace, to be browsed.
+
+    It shows the graph, where the bytes are, a timeline, and what is not pushed.
+    """
     from lazydata.cli import page
     from lazydata.cli.printing import print_line
     from lazydata.workspace import reporting

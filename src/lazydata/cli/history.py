@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.core import TyperCommand
 
-from lazydata.cli import render_history
+from lazydata.cli import completing, render_history
 from lazydata.cli.arguments import Json
 from lazydata.cli.shared import Here, Span, incomplete, may_ask
 from lazydata.errors import LazydataError, UsageError
@@ -42,10 +42,20 @@ class _Separated(TyperCommand):
 
 @commands.command()
 def log(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="An entry, or a path inside of one.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="An entry, or a path inside of one.",
+            autocompletion=completing.paths,
+        ),
+    ],
     json: Json = False,
 ) -> None:
-    """Show each version of an entry: when it entered lazydata.yml, by whom, and where it is."""
+    """Show each version of an entry, and its commit.
+
+    That is the first one that lists it; also when, by whom, and where the version is.
+    """
     from lazydata.workspace import history
 
     def show(here: Here) -> None:
@@ -67,9 +77,10 @@ def diff(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what differs between two revisions, or between one (HEAD) and lazydata.yml as it is.
+    """Show what differs between two revisions of git.
 
-    Only lists are fetched for that, never data.
+    Of one, or none (HEAD): between that and lazydata.yml as it is. Only lists are fetched
+    for that, never data.
     """
     from lazydata.workspace import diffing, revisions
 

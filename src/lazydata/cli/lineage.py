@@ -31,7 +31,7 @@ def graph(path: str | None, form: str, *, everything: bool = False) -> None:
         else:
             lines = drawing.mermaid if form == "mermaid" else drawing.dot
             for line in lines(part, _absent(here, part)):
-                print_line(line)
+                print(line)
 
     _with_graph(path, draw)
 

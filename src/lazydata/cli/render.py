@@ -6,12 +6,22 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
-from lazydata.cli.printing import count_of, count_of_paths, print_json, print_line, size, within
+from lazydata.cli.printing import (
+    count_of,
+    count_of_paths,
+    print_json,
+    print_line,
+    size,
+    styled,
+    within,
+)
 from lazydata.errors import LazydataError, ManifestInvalid, TransferIncomplete
 from lazydata.manifest import Entry, RemoteSpec
 from lazydata.messages import printable
+
+_STYLES = {"modified": "notice", "outdated": "notice", "missing": "bad", "not-downloaded": "faint"}
 
 
 def status(root: str, rows: Sequence[tuple[str, Any]], *, json: bool, scope: str = "") -> None:
@@ -27,7 +37,7 @@ def status(root: str, rows: Sequence[tuple[str, Any]], *, json: bool, scope: str
         return
     for shown, row in rows:
         if row.state != "ok":
-            print_line(f"{row.state:<14}  {shown}")
+            print_line(f"{row.state:<14}  {shown}", style=_STYLES.get(row.state, ""))
     counts = Counter(row.state for _, row in rows)
     parts = [f"{count} {state}" for state, count in counts.most_common()]
     unpushed = sum(row.stored and not row.pushed for _, row in rows)
@@ -53,6 +63,7 @@ def listing(root: str, entries: Sequence[Entry], *, json: bool, versions: bool) 
                 "hash": version.digest,
                 "size": version.size,
                 "usage": list(version.usage),
+                "producer": list(version.producer),
                 "latest": latest,
             }
             for entry, version, latest in rows
@@ -164,21 +175,20 @@ def error(failure: LazydataError, *, json: bool) -> None:
         report |= {name: lines for name, lines in more.items() if lines}
         print(jsonlib.dumps(report), file=sys.stderr)
         return
-    for line in left:
-        print(f"error: {printable(line)}", file=sys.stderr)
-    print(f"error: {printable(failure.message)}", file=sys.stderr)
+    for line in (*left, failure.message):
+        print(f"{styled('error:', 'bad', sys.stderr)} {printable(line)}", file=sys.stderr)
     if failure.hint:
-        print(f"hint: {printable(failure.hint)}", file=sys.stderr)
+        print(f"{styled('hint:', 'good', sys.stderr)} {printable(failure.hint)}", file=sys.stderr)
     for line in shown:
         print(printable(line), file=sys.stderr)
 
 
-def raw(file: str) -> None:
+def raw(source: BinaryIO) -> None:
     """A file's bytes, on stdout."""
-    sys.stdout.flush()
-    with open(file, "rb") as source:
-        import shutil
+    import shutil
 
+    sys.stdout.flush()
+    with source:
         shutil.copyfileobj(source, sys.stdout.buffer, 1 << 20)
     sys.stdout.buffer.flush()
 

@@ -12,7 +12,7 @@ from lazydata.manifest import Entry
 from lazydata.messages import printable
 
 _SCREENFUL = 20
-_CHANGES = ("added", "changed", "removed")
+_CHANGES = {"added": "good", "changed": "notice", "removed": "bad"}
 
 
 def log(root: str, path: str, found: Any, *, json: bool) -> None:
@@ -26,7 +26,7 @@ def log(root: str, path: str, found: Any, *, json: bool) -> None:
     if json:
         print_json({"root": root, "path": path, **_log(found)})
         return
-    for line in columns([_log_row(row, found) for row in found.rows]):
+    for line in columns([log_row(row, found) for row in found.rows]):
         print_line(line)
     if found.shallow:
         print_line("Older history is not in this shallow clone: `git fetch --unshallow` brings it.")
@@ -39,7 +39,7 @@ def _log(found: Any) -> dict[str, Any]:
         "kind": "directory" if is_directory else "file",
         "git": found.has_git,
         "shallow": found.shallow,
-        "versions": [_logged(row, found.entry) for row in found.rows],
+        "versions": [logged(row, found.entry) for row in found.rows],
     }
 
 
@@ -47,7 +47,7 @@ def _is_latest(row: Any, entry: Entry) -> bool:
     return row.version in entry.versions[-1:]
 
 
-def _logged(row: Any, entry: Entry) -> dict[str, Any]:
+def logged(row: Any, entry: Entry) -> dict[str, Any]:
     version, commit, node = row.version, row.commit, row.node
     part = None if node is None else {"hash": node.digest, "size": node.size}
     return {
@@ -58,7 +58,7 @@ def _logged(row: Any, entry: Entry) -> dict[str, Any]:
         "listed": row.listed,
         "latest": _is_latest(row, entry),
         "commit": commit and commit.id,
-        "when": commit and _utc(commit.when),
+        "when": commit and utc(commit.when),
         "author": commit and commit.author,
         "email": commit and commit.email,
         "subject": commit and commit.subject,
@@ -69,7 +69,7 @@ def _logged(row: Any, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _log_row(row: Any, found: Any) -> list[str]:
+def log_row(row: Any, found: Any) -> list[str]:
     version, commit, node = row.version, row.commit, row.node
     what, bytes_ = version.digest.hex[:12], version.size
     if found.entry.portion:
@@ -81,7 +81,7 @@ def _log_row(row: Any, found: Any) -> list[str]:
     if found.entry.portion:
         cells.append(f"in {version.digest.hex[:12]}")
     if commit is not None:
-        when = _local(commit.when) + " or before" * row.or_before
+        when = local(commit.when) + " or before" * row.or_before
         cells += [when, commit.id[:10], printable(commit.author)[:24]]
     elif found.has_git:
         cells += ["not committed", "", ""]
@@ -113,11 +113,11 @@ def diff(
         return
     table = [[row.change, _sizes(row.old, row.new), path + _told(row)] for path, row in rows]
     for line, (_, row) in zip(columns(table), rows, strict=True):
-        print_line(line)
+        print_line(line, style=_CHANGES[row.change])
         inside = row.inside or []
         cells = [["  " + _change(c), _sizes(c.old, c.new), c.path] for c in inside[:_SCREENFUL]]
-        for below in columns(cells):
-            print_line(below)
+        for below, each in zip(columns(cells), inside, strict=False):
+            print_line(below, style=_CHANGES[_change(each)])
         if len(inside) > _SCREENFUL:
             print_line(f"  and {len(inside) - _SCREENFUL:,} more")
     between = " and ".join(side or "lazydata.yml" for side in sides)
@@ -205,9 +205,9 @@ def pulled_revision(
         print_line(f"Nothing to fetch: the store has the {has} that {revision} lists.")
 
 
-def _utc(seconds: int) -> str:
+def utc(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _local(seconds: int) -> str:
+def local(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -6,8 +6,9 @@ from typing import Annotated, Optional
 
 import typer
 
-from lazydata.cli import history, render, sending
+from lazydata.cli import completing, history, render, sending
 from lazydata.cli.arguments import DryRun, Jobs, Json, Paths, Quiet, Recursive, RemoteName
+from lazydata.cli.printing import print_line
 from lazydata.cli.shared import Here, Span, incomplete, may_ask
 
 commands = typer.Typer()
@@ -47,17 +48,22 @@ def add_remote(
             check=check,
             cwd=here.cwd,
         )
-        print(f"{spec.name} is {spec.url}; commit lazydata.yml, then `lazydata push`.")
+        print_line(f"{spec.name} is {spec.url}; commit lazydata.yml, then `lazydata push`.")
 
 
 @commands.command("remove-remote")
-def remove_remote(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Take a remote out of lazydata.yml; what it holds stays there."""
+def remove_remote(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=completing.remotes)],
+) -> None:
+    """Take a remote out of lazydata.yml.
+
+    What it holds stays there.
+    """
     from lazydata.workspace import remotes
 
     with Here() as here:
         remotes.remove_remote(here.workspace, here.index, name)
-        print(f"{name} is no longer a remote; what it holds is still there.")
+        print_line(f"{name} is no longer a remote; what it holds is still there.")
 
 
 @commands.command()
@@ -99,7 +105,12 @@ def pull(
     recursive: Recursive = False,
     remote: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--remote", metavar="NAME", help="Ask only this remote."),
+        typer.Option(
+            "--remote",
+            metavar="NAME",
+            help="Ask only this remote.",
+            autocompletion=completing.remotes,
+        ),
     ] = None,
     rev: Annotated[
         Optional[str],  # noqa: UP045
@@ -110,7 +121,7 @@ def pull(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Bring files to their latest version: those named, those a script uses, or those had before.
+    """Bring files to their latest version.
 
     PATH may be a file, a directory, or a script. Without one, the files that this
     clone had before are brought to their latest version. Files that were edited

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lazydata.errors import ManifestInvalid
-from lazydata.manifest.model import NAME, Entry, Manifest, RemoteSpec, Version, View, is_used
+from lazydata.manifest.model import (
+    NAME,
+    Entry,
+    Manifest,
+    RemoteSpec,
+    Version,
+    View,
+    is_used,
+    knows,
+)
 
 if TYPE_CHECKING:
     from lazydata.manifest.edit import (
@@ -30,6 +39,7 @@ __all__ = [
     "add_usage",
     "decode",
     "is_used",
+    "knows",
     "read",
     "record",
     "remove",

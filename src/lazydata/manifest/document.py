@@ -163,9 +163,10 @@ class _Reader:
         version = Version(
             self.digest(keys["hash"]),
             self.number(keys["size"], "size") if "size" in keys else None,
-            self.usage(keys.get("usage")),
+            self.scripts(keys.get("usage"), "usage"),
             self.number(keys["files"], "files") if "files" in keys else None,
             self.string(keys["source_url"], "source_url") if "source_url" in keys else None,
+            self.scripts(keys.get("producer"), "producer"),
         )
         return place(self.text, node, path, version)
 
@@ -212,12 +213,12 @@ class _Reader:
                 "blake3:<64 hex digits>; take it from git, or remove the item and track it again",
             )
 
-    def usage(self, node: Node | None) -> tuple[str, ...]:
+    def scripts(self, node: Node | None, name: str) -> tuple[str, ...]:
         if node is None or _is_null(node):
             return ()
         if node.kind == "list" and node.tag == "seq":
-            return tuple(self.string(child, "usage") for child in node.value)
-        return (self.string(node, "usage"),)
+            return tuple(self.string(child, name) for child in node.value)
+        return (self.string(node, name),)
 
     def remotes(self, top: dict[str, Node], version: int) -> dict[str, RemoteSpec]:
         remotes: dict[str, RemoteSpec] = {}

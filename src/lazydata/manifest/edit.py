@@ -12,7 +12,7 @@ from lazydata.manifest.block import NotSpliceable
 from lazydata.manifest.edit_remotes import remove_remote, set_remote
 from lazydata.manifest.item import Item
 from lazydata.manifest.lanes import Lane, lane
-from lazydata.manifest.model import Entry, Version, View
+from lazydata.manifest.model import Entry, Version, View, knows
 from lazydata.manifest.splice import Splice, amend, apply, insert, item_lines
 
 __all__ = ["add_usage", "record", "remove", "remove_remote", "set_remote", "stays_plain"]
@@ -29,7 +29,7 @@ def record(text: str, view: View, path: str, version: Version) -> tuple[str, Ent
         text: the manifest.
         view: what it says.
         path: may be new.
-        version: what to record; its usages are added to those that the digest has.
+        version: what to record; its usages and producers are added to those that the digest has.
 
     Returns:
         The new text, and the path's entry in it.
@@ -52,7 +52,9 @@ def record(text: str, view: View, path: str, version: Version) -> tuple[str, Ent
         raise _unsafe(view, path, version) from None
 
 
-def add_usage(text: str, view: View, path: str, script: str) -> tuple[str, Entry]:
+def add_usage(
+    text: str, view: View, path: str, script: str, *, produced: bool = False
+) -> tuple[str, Entry]:
     """Note that a script uses the latest version of a path.
 
     Args:
@@ -60,6 +62,7 @@ def add_usage(text: str, view: View, path: str, script: str) -> tuple[str, Entry
         view: what it says.
         path: a listed one.
         script: relative to the workspace.
+        produced: it made that version, too.
 
     Returns:
         The new text, and the path's entry in it.
@@ -71,9 +74,10 @@ def add_usage(text: str, view: View, path: str, script: str) -> tuple[str, Entry
     """
     entry = _listed(view, path)
     latest = entry.latest
-    if script in latest.usage:
+    if knows(latest, script, produced=produced):
         return text, entry
-    return record(text, view, path, latest._replace(usage=(script,)))
+    makers = (script,) if produced else ()
+    return record(text, view, path, latest._replace(usage=(script,), producer=makers))
 
 
 def remove(text: str, view: View, path: str) -> str:
@@ -116,7 +120,7 @@ def stays_plain(path: str, version: Version) -> bool:
         path: what is recorded.
         version: its version.
     """
-    strings = (path, *version.usage, version.source_url or "")
+    strings = (path, *version.usage, *version.producer, version.source_url or "")
     return all(grammar.is_plain(string) for string in strings)
 
 
@@ -144,12 +148,16 @@ def _record(text: str, view: View, path: str, version: Version) -> tuple[str, En
 
 
 def _merge(before: Version, version: Version) -> Version:
-    added = tuple(dict.fromkeys(u for u in version.usage if u not in before.usage))
     return before._replace(
         size=before.size if version.size is None else version.size,
         files=before.files if version.files is None else version.files,
-        usage=before.usage + added,
+        usage=_united(before.usage, version.usage),
+        producer=_united(before.producer, version.producer),
     )
+
+
+def _united(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    return old + tuple(dict.fromkeys(script for script in new if script not in old))
 
 
 def _new_item(found: Lane, view: View, path: str, version: Version) -> Splice:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lazydata.digest import Digest
 from lazydata.manifest import grammar
-from lazydata.manifest.model import Version
+from lazydata.manifest.model import SCRIPTS, Version
 
 
 class Field(NamedTuple):
@@ -66,10 +66,10 @@ def item_at(text: str, start: int, dash: int) -> Item | None:
     """
     fields: dict[str, Field] = {}
     values: dict[str, str] = {}
-    usages: list[str] = []
+    scripts: dict[str, list[str]] = {name: [] for name in SCRIPTS}
     position = end = start
     keys = listed = -1
-    in_list = False
+    in_list = ""  # the key whose list may go on
     while position < len(text):
         found = grammar.line.match(text, position)
         if found is None:
@@ -80,14 +80,14 @@ def item_at(text: str, start: int, dash: int) -> Item | None:
             if end == start and lead == dash:
                 keys = found.end("dash") - position
             elif in_list and key is None and lead >= keys and listed in (-1, lead):
-                usage = grammar.string(found["bare"])
-                if usage is None:
+                script = grammar.string(found["bare"])
+                if script is None:
                     return None
                 listed = lead
-                usages.append(usage)
-                old = fields["usage"]
+                scripts[in_list].append(script)
+                old = fields[in_list]
                 at = found.end("lead") if old.shape == "null" else old.start
-                fields["usage"] = Field(old.key, old.colon, at, found.end("bare"), "list", lead)
+                fields[in_list] = Field(old.key, old.colon, at, found.end("bare"), "list", lead)
                 end = found.end()
                 position = grammar.gap.match(text, end).end()  # type: ignore[union-attr]
                 continue
@@ -103,8 +103,8 @@ def item_at(text: str, start: int, dash: int) -> Item | None:
             return None
         if key is None or key in fields or key in grammar.WORDS:
             return None
-        in_list = raw is None
-        if in_list and key != "usage":
+        in_list, listed = key if raw is None else "", -1
+        if in_list and key not in SCRIPTS:
             return None
         colon = found.end("key") + 1
         if raw is None:
@@ -115,19 +115,22 @@ def item_at(text: str, start: int, dash: int) -> Item | None:
             fields[key] = Field(found.start("key"), colon, *span, "scalar")
         end = found.end()
         position = grammar.gap.match(text, end).end()  # type: ignore[union-attr]
-    if "usage" in fields and not usages:
-        usage = grammar.string(values.get("usage"))
-        if usage is None:
-            return None
-        usages.append(usage)
+    for name, listing in scripts.items():
+        if name in fields and not listing:
+            script = grammar.string(values.get(name))
+            if script is None:
+                return None
+            listing.append(script)
     path = grammar.string(values.get("path"))
-    version = _version(values, tuple(usages))
+    version = _version(values, *map(tuple, scripts.values()))
     if path is None or version is None:
         return None
     return Item(path, version, start, end, dash, keys, fields)
 
 
-def _version(values: dict[str, str], usage: tuple[str, ...]) -> Version | None:
+def _version(
+    values: dict[str, str], usage: tuple[str, ...], producer: tuple[str, ...]
+) -> Version | None:
     digest = grammar.digest(values.get("hash"))
     size = grammar.number(values.get("size"))
     files = grammar.number(values.get("files"))
@@ -139,4 +142,4 @@ def _version(values: dict[str, str], usage: tuple[str, ...]) -> Version | None:
         or (source is None and "source_url" in values)
     ):
         return None
-    return Version(Digest(digest), size, usage, files, source)
+    return Version(Digest(digest), size, usage, files, source, producer)

@@ -140,17 +140,21 @@ def join_version(base: Version | None, ours: Version, theirs: Version) -> Versio
     if base in (ours, theirs):
         return pick(base, ours, theirs)
     old = base or Version(ours.digest)
-    gone = {
-        script for script in old.usage if script not in ours.usage or script not in theirs.usage
-    }
-    usage = dict.fromkeys((*ours.usage, *theirs.usage))
     return Version(
         ours.digest,
         _number(old.size, ours.size, theirs.size),
-        tuple(script for script in usage if script not in gone),
+        _scripts(old.usage, ours.usage, theirs.usage),
         _number(old.files, ours.files, theirs.files),
         pick(old.source_url, ours.source_url, theirs.source_url),
+        _scripts(old.producer, ours.producer, theirs.producer),
     )
+
+
+def _scripts(
+    base: tuple[str, ...], ours: tuple[str, ...], theirs: tuple[str, ...]
+) -> tuple[str, ...]:
+    gone = {script for script in base if script not in ours or script not in theirs}
+    return tuple(script for script in dict.fromkeys((*ours, *theirs)) if script not in gone)
 
 
 def _number(base: int | None, ours: int | None, theirs: int | None) -> int | None:

@@ -13,7 +13,7 @@ from lazydata.manifest.grammar import quote
 from lazydata.manifest.item import Field
 from lazydata.manifest.join import Joined, join
 from lazydata.manifest.lines import comments, missing, union
-from lazydata.manifest.model import Entry, Version
+from lazydata.manifest.model import SCRIPTS, Entry, Version
 from lazydata.manifest.parts import Part, Parts, read_item
 from lazydata.manifest.splice import Splice, amend, apply, insert, line_end, newline_of
 from lazydata.manifest.woven import Woven
@@ -321,9 +321,12 @@ def _increasing(numbers: list[int]) -> list[int]:
 
 
 def _same(found: Version, wanted: Version) -> bool:
-    return found._replace(usage=()) == wanted._replace(usage=()) and sorted(found.usage) == sorted(
-        wanted.usage
-    )
+    return _in_order(found) == _in_order(wanted)
+
+
+def _in_order(version: Version) -> Version:
+    usage, producer = tuple(sorted(version.usage)), tuple(sorted(version.producer))
+    return version._replace(usage=usage, producer=producer)
 
 
 def _shifted(text: str, by: int) -> str:
@@ -344,7 +347,7 @@ def _revised(body: str, dash: int, wanted: Version) -> str:
         node = load(prefix + body, file="").item_nodes[0]
         body = apply(prefix + body, [block_node(prefix + body, node, item.keys)])[len(prefix) :]
         item = read_item(body, dash)
-    for name in ("size", "files", "source_url", "usage"):
+    for name in ("size", "files", "source_url", *SCRIPTS):
         if not _is_kept(getattr(item.version, name), getattr(wanted, name)):
             body = apply(body, [_without(body, item.fields[name])])
             item = read_item(body, dash)
@@ -352,9 +355,11 @@ def _revised(body: str, dash: int, wanted: Version) -> str:
         line = " " * item.keys + f"source_url: {quote(wanted.source_url)}"
         body = apply(body, [insert(body, item.end, [line], newline_of(body))])
         item = read_item(body, dash)
-    has = item.version.usage
-    added = tuple(script for script in wanted.usage if script not in has)
-    return apply(body, amend(body, item, wanted._replace(usage=has + added), newline_of(body)))
+    scripts = {}
+    for name in SCRIPTS:
+        has = getattr(item.version, name)
+        scripts[name] = has + tuple(each for each in getattr(wanted, name) if each not in has)
+    return apply(body, amend(body, item, wanted._replace(**scripts), newline_of(body)))
 
 
 def _is_kept(old: object, new: object) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from lazydata.digest import Digest
 
 NAME = "lazydata.yml"
+SCRIPTS = ("usage", "producer")  # the keys of an item that name scripts, in this order
 
 
 class Version(NamedTuple):
@@ -18,6 +19,7 @@ class Version(NamedTuple):
         usage: scripts that tracked this version, as the manifest lists them.
         files: number of files, for a directory; None for a file.
         source_url: where lazydata 1.x says the bytes came from, a last resort.
+        producer: scripts that made this version, as the manifest lists them.
     """
 
     digest: Digest
@@ -25,6 +27,7 @@ class Version(NamedTuple):
     usage: tuple[str, ...] = ()
     files: int | None = None
     source_url: str | None = None
+    producer: tuple[str, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -53,6 +56,11 @@ class Entry(NamedTuple):
     @property
     def kind(self) -> str:
         return "directory" if self.path.endswith("/") else "file"
+
+
+def knows(version: Version, script: str, *, produced: bool = False) -> bool:
+    """Whether a script is recorded to use a version, and to have made it, if it did."""
+    return script in version.usage and (not produced or script in version.producer)
 
 
 def is_used(entry: Entry, script: str) -> bool:

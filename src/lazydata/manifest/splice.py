@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lazydata.manifest.grammar import quote
 from lazydata.manifest.item import Field, Item
-from lazydata.manifest.model import Version
+from lazydata.manifest.model import SCRIPTS, Version
 
 
 class Splice(NamedTuple):
@@ -91,18 +91,20 @@ def item_lines(path: str, version: Version, dash: int, keys: int) -> list[str]:
         lines.append(f"{lead}size: {version.size}")
     if version.files is not None:
         lines.append(f"{lead}files: {version.files}")
-    if version.usage:
-        lines += usage_lines(version.usage, keys)
+    for name in SCRIPTS:
+        scripts = getattr(version, name)
+        if scripts:
+            lines += script_lines(name, scripts, keys)
     if version.source_url is not None:
         lines.append(f"{lead}source_url: {quote(version.source_url)}")
     return lines
 
 
-def usage_lines(usage: tuple[str, ...], keys: int) -> list[str]:
-    """Write an item's usage: one in its line, several as a list."""
-    if len(usage) == 1:
-        return [" " * keys + f"usage: {quote(usage[0])}"]
-    return [" " * keys + "usage:", *list_lines([quote(script) for script in usage], keys + 2)]
+def script_lines(name: str, scripts: tuple[str, ...], keys: int) -> list[str]:
+    """Write a key of an item that names scripts: one in its line, several as a list."""
+    if len(scripts) == 1:
+        return [" " * keys + f"{name}: {quote(scripts[0])}"]
+    return [" " * keys + f"{name}:", *list_lines([quote(script) for script in scripts], keys + 2)]
 
 
 def list_lines(scalars: list[str], dash: int) -> list[str]:
@@ -116,7 +118,7 @@ def amend(text: str, item: Item, version: Version, newline: str) -> list[Splice]
     Args:
         text: the manifest.
         item: as it is; in block style.
-        version: as it shall be; its usages start with those of the item.
+        version: as it shall be; its usages start with those of the item, and so do its producers.
         newline: the text's own.
     """
     splices: list[Splice] = []
@@ -133,9 +135,11 @@ def amend(text: str, item: Item, version: Version, newline: str) -> list[Splice]
             else:
                 splices.append(Splice(field.colon, field.end, f" {new}"))
         after = field or after
-    added = version.usage[len(item.version.usage) :]
-    if added:
-        splices += _add_usage(text, item, added, newline)
+    # A list that goes on at the item's end comes before a key that is put in there.
+    for name in sorted(SCRIPTS, key=lambda name: name not in item.fields):
+        added = getattr(version, name)[len(getattr(item.version, name)) :]
+        if added:
+            splices += _add_scripts(text, item, name, added, newline)
     return _joined(splices)
 
 
@@ -151,17 +155,19 @@ def _joined(splices: list[Splice]) -> list[Splice]:
     return joined
 
 
-def _add_usage(text: str, item: Item, added: tuple[str, ...], newline: str) -> list[Splice]:
-    field = item.fields.get("usage")
+def _add_scripts(
+    text: str, item: Item, name: str, added: tuple[str, ...], newline: str
+) -> list[Splice]:
+    field = item.fields.get(name)
     scalars = [quote(script) for script in added]
     if field is None:
-        return [insert(text, item.end, usage_lines(added, item.keys), newline)]
+        return [insert(text, item.end, script_lines(name, added, item.keys), newline)]
     if field.shape == "list":
         lines = list_lines(scalars, field.dash)
         return [insert(text, line_end(text, field.end), lines, newline)]
     if field.shape == "null" and len(added) == 1:
         return [Splice(field.colon, field.end, f" {scalars[0]}")]
-    old = [quote(script) for script in item.version.usage]
+    old = [quote(script) for script in getattr(item.version, name)]
     if field.shape == "scalar" and "\n" not in text[field.start : field.end]:
         old = [text[field.start : field.end]]
         if "\n" in text[field.colon : field.start]:

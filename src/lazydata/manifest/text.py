@@ -159,12 +159,14 @@ def _pattern(dash: int, keys: int) -> re.Pattern[str]:
         rf"{inner}*+"
     )
     quoted = rf"'(?>(?:(?!'){grammar.PRINTABLE})*)'(?!')|\"(?>(?:(?![\"\\]){grammar.PRINTABLE})*)\""
+    scripts = rf"([^\n]*+(?:\n|\Z)(?>(?:{key} *+- [^\n]*+(?:\n|\Z))*))"
     return re.compile(
         rf"{lead}-{' ' * (keys - dash - 1)}path: ++({plain}(?>(?: ++{inner}++)*)|{quoted}){end}"
         rf"{key}hash: ++({grammar.DIGEST}){end}"
         rf"(?>(?:{key}size: ++({size}){end})?)"
         rf"(?>(?:{key}files: ++({size}){end})?)"
-        rf"(?>(?:{key}usage:([^\n]*+(?:\n|\Z)(?>(?:{key} *+- [^\n]*+(?:\n|\Z))*)))?)"
+        rf"(?>(?:{key}usage:{scripts})?)"
+        rf"(?>(?:{key}producer:{scripts})?)"
         rf"{after}"
     )
 
@@ -180,17 +182,22 @@ def _scan_files(text: str, position: int) -> tuple[dict[str, Entry], int] | None
     # Most items are written alike: one pattern reads each in one go, and the
     # rest of them line by line.
     pattern = _pattern(dash, first.keys)
-    usages: dict[str | None, tuple[str, ...] | None] = {None: ()}
+    known: dict[str | None, tuple[str, ...] | None] = {None: ()}
     listed: list[str] = []
     versions: list[Version] = []
     make, cls = tuple.__new__, Version
     while position < len(text):
         for match in iter(pattern.scanner(text, position).match, None):  # type: ignore[attr-defined]
-            path, digest, size, files, lines = match.groups()
-            usage = usages.get(lines)
+            path, digest, size, files, lines, made = match.groups()
+            usage = known.get(lines)
             if usage is None:
-                usage = usages[lines] = _usage(lines)
+                usage = known[lines] = _scripts(lines)
                 if usage is None:
+                    return None
+            producer = known.get(made)
+            if producer is None:
+                producer = known[made] = _scripts(made)
+                if producer is None:
                     return None
             if path[0] in "'\"":
                 path = path[1:-1]
@@ -205,6 +212,7 @@ def _scan_files(text: str, position: int) -> tuple[dict[str, Entry], int] | None
                         usage,
                         files if files is None else int(files),
                         None,
+                        producer,
                     ),
                 )
             )
@@ -222,8 +230,8 @@ def _scan_files(text: str, position: int) -> tuple[dict[str, Entry], int] | None
     return gather(listed, versions), position
 
 
-def _usage(lines: str) -> tuple[str, ...] | None:
-    """The usages that follow ``usage:``, read as the lines of an item of their own."""
+def _scripts(lines: str) -> tuple[str, ...] | None:
+    """What follows ``usage:`` or ``producer:``, read as the lines of an item of their own."""
     item = item_at(f"- path: x\n  hash: {'0' * 64}\n  usage:{lines}", 0, 0)
     return item.version.usage if item and len(item.fields) == 3 else None
 

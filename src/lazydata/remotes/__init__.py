@@ -42,12 +42,7 @@ def open_remote(
 
     from lazydata.remotes.wrappers import Retrying
 
-    scheme = url.partition("://")[0].lower()
-    if scheme not in SCHEMES:
-        known = ", ".join(f"{each}://" for each in sorted(SCHEMES))
-        raise UsageError(
-            f"{url}: no such kind of remote", hint=f"remotes of this lazydata begin with {known}"
-        )
+    scheme = _scheme_of(url)
     module, _, name = SCHEMES[scheme].partition(":")
     remote: Remote = getattr(import_module(module), name)(url, dict(options or {}))
     if jobs is not None:
@@ -76,13 +71,28 @@ def url_of(argument: str, cwd: str) -> str:
         raise UsageError("a remote needs a path or a URL", hint="such as file:///srv/share")
     if "://" not in argument:
         return _url_of_path(argument, cwd)
-    scheme, _, rest = argument.partition("://")
-    url = f"{scheme.lower()}://{rest}"
-    if scheme.lower() == "file":
+    scheme = _scheme_of(argument)
+    url = f"{scheme}://{argument.partition('://')[2]}"
+    if scheme == "file":
         from lazydata.remotes.file import path_of
 
         return _url_of_path(path_of(url), cwd)
     return _checked(url)
+
+
+def _scheme_of(url: str) -> str:
+    if any(0xD800 <= ord(each) < 0xE000 for each in url):
+        raise UsageError(
+            "the remote's URL is not valid Unicode", hint="write each byte of the path as %XX"
+        )
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{each}://" for each in sorted(SCHEMES))
+        where = "a remote's URL" if set(url) & set("@?#") else url  # it may hold a secret
+        raise UsageError(
+            f"{where}: no such kind of remote", hint=f"remotes of this lazydata begin with {known}"
+        )
+    return scheme
 
 
 def _url_of_path(argument: str, cwd: str) -> str:
@@ -101,7 +111,8 @@ def _url_of_path(argument: str, cwd: str) -> str:
 def _absolute(path: str) -> str:
     from urllib.parse import quote
 
-    return quote(path) if path.startswith("/") else f"/ABSOLUTE/PATH/OF/{quote(path)}"
+    quoted = quote(os.fsencode(path))
+    return quoted if path.startswith("/") else f"/ABSOLUTE/PATH/OF/{quoted}"
 
 
 def _checked(url: str) -> str:
@@ -116,20 +127,20 @@ def _checked(url: str) -> str:
         raise UsageError(
             "the remote's URL can't be read", hint="write scheme://host/path, without any secret"
         ) from None
-    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     if parts.password is not None or (parts.username is not None and parts.scheme == "s3"):
-        # The message must not repeat it either: it would end up in logs.
+        # The message must not repeat it either: it would end up in logs. Nor the path, which
+        # may begin in the middle of a secret with a slash in it.
         raise UsageError(
-            f"{where}: the URL holds a secret, and a manifest is for everyone to read",
+            f"{parts.scheme}://{host}: the URL holds a secret, and a manifest is for everyone",
             hint="leave it out: credentials come from the usual places of the service",
         )
     if parts.query or parts.fragment or "?" in url or "#" in url:
-        raise UsageError(
-            f"{where}: a remote's URL has no part after ? or #",
+        raise UsageError(  # not repeated: where one was in a password, the host is part of that
+            "a remote's URL has no part after ? or #",
             hint="write %3F for ? and %23 for #; no token belongs into a URL",
         )
     if not host:
-        raise UsageError(f"{where}: the URL names no host or bucket")
+        raise UsageError(f"{url}: the URL names no host or bucket")
     if parts.scheme == "ssh":
         from lazydata.remotes.ssh_address import address_of
 

@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 _MERGED_AT_ONCE = 4
 _LISTINGS = 3
+# Compaction keeps them few; a server that lists without end must not fill the memory.
+_FILES_AT_MOST = 100_000
 # So many index files of one project are put together into one. A clone reads each of
 # them with a request of its own, so there must not be one for each push ever made.
 COMPACT_FROM = 12
@@ -252,7 +254,14 @@ class Catalogue:
         self._marked = True
 
     async def _index_files(self) -> AsyncIterator[tuple[str, int]]:
+        count = 0
         async for stat in self._remote.list(FOLDER):
+            count += 1
+            if count > _FILES_AT_MOST:
+                raise RemoteDenied(
+                    f"{self.url} lists more than {_FILES_AT_MOST:,} index files",
+                    hint="it is none of lazydata's; ask whoever runs it",
+                )
             name = name_of(stat.key)
             if name:
                 yield name, stat.size

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from lazydata.digest import Digest
-from lazydata.errors import ObjectCorrupt, UsageError
+from lazydata.errors import NeedsUpgrade, ObjectCorrupt
 from lazydata.remotes.base import check_key
 
 FORMAT = 1
@@ -109,6 +109,9 @@ class ClaimMemory(Protocol):
             rows: what it says.
         """
 
+    def remembered(self, url: str, name: str) -> Claim | None:
+        """What an index file said; None for one that was not merged, or said nothing of its own."""
+
     def forget(self, url: str, names: Collection[str]) -> None:
         """Forget index files and their rows."""
 
@@ -157,6 +160,13 @@ class VolatileMemory:
         """See ``ClaimMemory.merge``."""
         self._files[url, name] = project, {row.digest: row.location for row in rows}
         self._absent.difference_update((url, row.digest) for row in rows)
+
+    def remembered(self, url: str, name: str) -> Claim | None:
+        """See ``ClaimMemory.remembered``."""
+        project, rows = self._files.get((url, name), (None, {}))
+        if project is None:
+            return None
+        return Claim(project, tuple(sorted(Row.of(digest, at) for digest, at in rows.items())))
 
     def forget(self, url: str, names: Collection[str]) -> None:
         """See ``ClaimMemory.forget``."""
@@ -238,7 +248,7 @@ def decode(name: str, data: bytes) -> Claim:
 
     Raises:
         ObjectCorrupt: the bytes do not fit the name, or make no sense.
-        UsageError: a newer lazydata wrote it.
+        NeedsUpgrade: a newer lazydata wrote it.
     """
     actual = _blake3(data)
     if actual != name:
@@ -250,7 +260,7 @@ def decode(name: str, data: bytes) -> Claim:
     try:
         header = json.loads(head)
         if type(header["format"]) is int and header["format"] > FORMAT:
-            raise UsageError(
+            raise NeedsUpgrade(
                 f"index file {name} has format {header['format']}, this lazydata reads {FORMAT}",
                 hint="upgrade lazydata",
             )
@@ -269,6 +279,17 @@ def decode(name: str, data: bytes) -> Claim:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ObjectCorrupt(f"index file {name} makes no sense in line {number}") from error
     return Claim(project, tuple(rows), tuple(supersedes))
+
+
+def salvage(data: bytes) -> list[Row]:
+    """What makes sense in a damaged index file, line by line; each may be wrong all the same."""
+    rows = []
+    for line in data.split(b"\n"):
+        try:
+            rows.append(_row(line.decode("ascii")))
+        except ValueError:
+            continue
+    return rows
 
 
 def split(rows: Iterable[Row]) -> Iterable[tuple[Row, ...]]:

@@ -24,13 +24,16 @@ from lazydata.progress import Progress, attempt
 from lazydata.remotes.base import Stat, check_folder, check_key, local_file
 from lazydata.remotes.copying import EndedEarlyError, copy, write_all
 from lazydata.remotes.threads import Stop, in_thread
+from lazydata.scanner import is_temporary
 
 # Temp files lie in one folder, so that what a dead writer left is found and
 # removed without a walk. Its name is no key, so nothing ever lists it.
 _INCOMING = ".incoming"
 _STALE_SECONDS = 7 * 86400
 _LISTED_AT_ONCE = 1000
-_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+# On a share lies what others put there: a pipe must not be waited for.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+_READ |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _WRITE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -111,7 +114,8 @@ class FileRemote:
         path = self._path(key)
 
         def work() -> bytes:
-            with self._translated("read", key), open(path, "rb") as source:
+            with self._translated("read", key), open(os.open(path, _READ), "rb") as source:
+                _size_of(source.fileno())
                 source.seek(start)
                 return source.read(length)
 
@@ -217,6 +221,9 @@ class FileRemote:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    # Whoever may write to the share may have made the folder a symlink.
+                    if not is_temporary(entry.name):
+                        continue
                     if entry.stat(follow_symlinks=False).st_mtime < now - _STALE_SECONDS:
                         fsutil.remove(entry.path)
         except OSError:
@@ -247,13 +254,19 @@ class FileRemote:
 
     def _walk(self, prefix: str) -> Iterator[Stat]:
         waiting = [prefix]
+        walked: set[tuple[int, int]] = set()  # symlinks may lead round and round
         while waiting:
             folder = waiting.pop()
+            path = os.path.join(self._base, folder)
             try:
                 with self._translated("list", folder):
-                    entries = [*os.scandir(os.path.join(self._base, folder))]
+                    place = os.stat(path)
+                    entries = [*os.scandir(path)]
             except RemoteObjectMissing:
                 continue
+            if (place.st_dev, place.st_ino) in walked:
+                continue
+            walked.add((place.st_dev, place.st_ino))
             for entry in entries:
                 key = folder + entry.name
                 try:
@@ -331,7 +344,10 @@ def path_of(url: str) -> str:
     """
     from urllib.parse import unquote_to_bytes, urlsplit
 
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets, where a host would be
+        parts = urlsplit("")
     path = os.fsdecode(unquote_to_bytes(parts.path))
     if os.name == "nt":
         path = path.lstrip("/")
@@ -350,7 +366,7 @@ def path_of(url: str) -> str:
 
 def _size_of(descriptor: int) -> int:
     found = os.fstat(descriptor)
-    if stat_module.S_ISDIR(found.st_mode):
+    if not stat_module.S_ISREG(found.st_mode):  # also a pipe, or a device
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     return found.st_size
 

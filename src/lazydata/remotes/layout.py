@@ -6,6 +6,7 @@
     objects/blake3/ab/<hex>       a whole object, raw, so that other tools can read it
     packs/ab/<hex>.pack           small objects together, see ``lazydata.packs``
     index/<hex>.idx               a claim, see ``lazydata.remotes.claims``
+    gc/<hex>.candidates, .sweep   what a gc wrote down, see ``lazydata.remotes.candidates``
     data/<2 hex>/<62 hex>         a whole object of lazydata 1.x (SHA-256), read only
 """
 
@@ -15,12 +16,13 @@ import json
 import re
 
 from lazydata.digest import Digest
-from lazydata.errors import UsageError
+from lazydata.errors import NeedsUpgrade, UsageError
 from lazydata.remotes.claims import RAW, Location
 
 FORMAT = 1
 MARKER = "lazydata.json"
 MARKER_BYTES = b'{"format": 1}\n'
+_OBJECT = re.compile(r"objects/(blake3|sha256)/[0-9a-f]{2}/([0-9a-f]{64})")
 _PACK = re.compile(r"packs/[0-9a-f]{2}/([0-9a-f]{64})\.pack")
 MARKER_AT_MOST = 64 << 10  # bytes of it that are read
 
@@ -33,7 +35,8 @@ def check_marker(url: str, data: bytes) -> None:
         data: what its ``lazydata.json`` holds.
 
     Raises:
-        UsageError: a newer lazydata wrote it, or it makes no sense.
+        NeedsUpgrade: a newer lazydata wrote it.
+        UsageError: it makes no sense.
     """
     try:
         found = json.loads(data)["format"]
@@ -45,7 +48,7 @@ def check_marker(url: str, data: bytes) -> None:
             hint=f"if lazydata wrote to this place, put {MARKER_BYTES.decode().strip()} there",
         ) from None
     if found > FORMAT:
-        raise UsageError(
+        raise NeedsUpgrade(
             f"{url} has format {found}, and this lazydata knows up to {FORMAT}",
             hint="upgrade lazydata",
         )
@@ -70,6 +73,16 @@ def pack_of(key: str) -> str | None:
     """The name of the pack under a key; None where that is something else."""
     found = _PACK.fullmatch(key)
     return found[1] if found and key == pack_key(found[1]) else None
+
+
+def object_of(key: str) -> Digest | None:
+    """The object that a key has as a whole; None where that is something else.
+
+    What lazydata 1.x put there is only read, so it is something else.
+    """
+    found = _OBJECT.fullmatch(key)
+    digest = Digest(f"{found[1]}:{found[2]}") if found else None
+    return digest if digest and key == object_key(digest) else None
 
 
 def unclaimed_keys(digest: Digest) -> list[str]:

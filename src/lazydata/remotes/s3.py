@@ -16,6 +16,7 @@ from lazydata.remotes.s3_errors import Answer, no_bucket, of_answer
 from lazydata.remotes.threads import spread
 
 _DELETED_AT_ONCE = 1000
+_EMPTY_AT_MOST = 1000  # pages of a listing in a row
 _LISTED = ("Key", "Size", "LastModified")
 # To a HEAD there is no body that would say more.
 _NOT_SAID = ("404", "400", "403", "301")
@@ -90,8 +91,12 @@ class S3Remote:
         check_folder(prefix)
         whole = self._address.prefix + prefix
         more: dict[str, str] = {}
+        empty = 0
         while True:
             page = await self._call("list_objects_v2", Prefix=whole, **more)
+            empty = 0 if page.get("Contents") else empty + 1
+            if empty > _EMPTY_AT_MOST:
+                raise RemoteUnavailable(f"{self.url}: the server's listing comes to no end")
             for each in page.get("Contents", ()):
                 found = self._listed(each, whole)
                 if found:

@@ -1,7 +1,8 @@
-"""Calls that can be stopped while they wait for a server that does not answer.
+"""Calls that can be stopped while they wait for a server that does not answer, or without end.
 
 botocore has no way to end a call from outside: whoever presses Ctrl-C would wait
 for a time-out. So each call knows its connection, and stopping it shuts that down.
+Nor has it a limit for answers that it reads as a whole: a listing, or what an error says.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lazydata.errors import RemoteDenied
 from lazydata.remotes.threads import Stop, StoppedError
+
+_ANSWER_AT_MOST = 64 << 20  # bytes; a page of a listing has some hundred thousand
 
 _here = threading.local()
 
@@ -69,7 +73,7 @@ class BreakingStop(Stop):
 
 
 def make_stoppable(client: Any) -> None:
-    """Let calls of a botocore client be stopped; before its first call."""
+    """Let calls of a botocore client be stopped, and its answers end; before its first call."""
     client.meta.events.register_first("needs-retry.s3", _at_once_if_stopped)
     try:
         pools = client._endpoint.http_session._pool_classes_by_scheme
@@ -77,7 +81,7 @@ def make_stoppable(client: Any) -> None:
         return  # another botocore: stopping waits for what is in flight, or a time-out
     for scheme, pool in [*pools.items()]:
         connection = type("Connection", (_Noted, pool.ConnectionCls), {})
-        pools[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+        pools[scheme] = type("Pool", (_Bounded, pool), {"ConnectionCls": connection})
 
 
 class _Noted:
@@ -90,6 +94,27 @@ class _Noted:
     def request(self, *args: Any, **kwargs: Any) -> Any:
         _note(self)
         return super().request(*args, **kwargs)  # type: ignore[misc]
+
+
+class _Bounded:
+    """Mixed into the pools of these: what is read as a whole may not fill the memory."""
+
+    host: str
+
+    def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().urlopen(*args, **kwargs)  # type: ignore[misc]
+        stream = response.stream  # a file's bytes are read in another way
+        response.stream = lambda *args, **kwargs: self._bounded(stream(*args, **kwargs))
+        return response
+
+    def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        left = _ANSWER_AT_MOST
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                reason = f"{self.host} gave an answer of more than {_ANSWER_AT_MOST >> 20} MiB"
+                raise AbandonedError(RemoteDenied(reason, hint="is the endpoint one of S3?"))
+            yield chunk
 
 
 def _note(connection: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import stat as stat_module
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -24,7 +25,15 @@ from lazydata.remotes.base import Stat, check_folder, check_key, local_file
 from lazydata.remotes.copying import write_all
 from lazydata.remotes.sftp_blocks import give_up, receive, send
 from lazydata.remotes.sftp_errors import ABSENT, Teller, is_folder, is_lost
-from lazydata.remotes.sftp_steps import closing, flush, flush_folder, make_folder, quietly, rename
+from lazydata.remotes.sftp_steps import (
+    closing,
+    entries_of,
+    flush,
+    flush_folder,
+    make_folder,
+    quietly,
+    rename,
+)
 from lazydata.remotes.ssh_address import address_of
 from lazydata.remotes.ssh_session import Session
 from lazydata.remotes.threads import spread
@@ -32,6 +41,7 @@ from lazydata.remotes.threads import spread
 # Temp files lie in one folder, so that what a dead writer left is found and
 # removed without a walk. Its name is no key, so nothing ever lists it.
 _INCOMING = b".incoming"
+_TEMP = re.compile(rb"[0-9a-f]+-[0-9a-f]{16}\.tmp(\.old)?")
 _STALE_SECONDS = 7 * 86400
 _FLUSHED_AFTER = 64 << 20  # bytes
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
@@ -181,10 +191,11 @@ class SftpRemote:
         """See ``Remote.list``."""
         waiting = [check_folder(prefix)]
         running: set[asyncio.Task[_Folder]] = set()
+        followed: set[bytes] = set()  # symlinks may lead round and round
         try:
             while waiting or running:
                 while waiting and len(running) < self.concurrency:
-                    running.add(asyncio.create_task(self._folder(waiting.pop())))
+                    running.add(asyncio.create_task(self._folder(waiting.pop(), followed)))
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in [each for each in running if each.done()]:
                     found, below = task.result()
@@ -284,7 +295,10 @@ class SftpRemote:
         folder = self._base + b"/" + _INCOMING
         try:
             now = (await file.stat()).mtime or 0
-            for entry in [each async for each in sftp.scandir(folder)]:
+            for entry in await entries_of(sftp, self.url, folder):
+                # Whoever may write there may have made the folder a symlink.
+                if not _TEMP.fullmatch(_name(entry)):
+                    continue
                 written = entry.attrs.mtime
                 if written and written < now - _STALE_SECONDS and not is_folder(entry.attrs):
                     await sftp.remove(folder + b"/" + _name(entry))
@@ -300,14 +314,19 @@ class SftpRemote:
             await rename(sftp, temp, path)
         await flush_folder(sftp, dirname(path))
 
-    async def _folder(self, prefix: str) -> _Folder:
-        """The keys right in a folder, and the folders in it."""
+    async def _folder(self, prefix: str, followed: set[bytes]) -> _Folder:
+        """The keys right in a folder, and the folders in it.
+
+        Args:
+            prefix: of the folder.
+            followed: where symlinks to folders led so far, each to be listed once.
+        """
         keys: list[Stat] = []
         folders: list[str] = []
         try:
             async with self._asking("list", prefix) as sftp:
                 path = self._teller.path(prefix)
-                entries = [each async for each in sftp.scandir(path)]
+                entries = await entries_of(sftp, self.url, path)
                 if all(_name(each) != b"." for each in entries):
                     # OpenSSH leaves out, and says nothing of, what it may not look at.
                     await sftp.stat(path.rstrip(b"/") + b"/.")
@@ -315,6 +334,11 @@ class SftpRemote:
                     key = prefix + _name(entry).decode("ascii", "replace")
                     found = await self._followed(sftp, key, entry.attrs)
                     if found and is_folder(found):
+                        if found is not entry.attrs:
+                            real = await sftp.realpath(self._teller.path(key))
+                            if real in followed:
+                                continue
+                            followed.add(real)
                         folders.append(key + "/")
                     elif found and (stat := _stat(key, found)):
                         keys.append(stat)

@@ -1,4 +1,4 @@
-"""Steps of a put on the server: names given, folders made, bytes and names flushed."""
+"""Steps on the server: names given, folders made and listed, bytes and names flushed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ from lazydata.errors import RemoteDenied
 from lazydata.remotes.sftp_errors import ABSENT, is_folder, is_lost
 
 _GOODBYE_SECONDS = 2.0
+_LISTED_AT_MOST = 1_000_000  # names in one folder: a server may go on for ever
+
+
+async def entries_of(sftp: asyncssh.SFTPClient, url: str, folder: bytes) -> list[asyncssh.SFTPName]:
+    """All names in a folder.
+
+    Raises:
+        RemoteDenied: they are more than a folder of lazydata's can have.
+        asyncssh.Error: it can't be listed.
+    """
+    found: list[asyncssh.SFTPName] = []
+    async for each in sftp.scandir(folder):
+        found.append(each)
+        if len(found) > _LISTED_AT_MOST:
+            raise RemoteDenied(
+                f"{url}: {os.fsdecode(folder)} has more than {_LISTED_AT_MOST:,} names",
+                hint="it is none of lazydata's; ask whoever runs the server",
+            )
+    return found
 
 
 async def make_folder(sftp: asyncssh.SFTPClient, url: str, folder: bytes, top: bytes) -> None:

@@ -7,7 +7,7 @@ Small objects travel together: in packs upwards; in ranges of packs, or whole pa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lazydata.digest import Digest
 from lazydata.progress import Meter
@@ -41,7 +41,7 @@ def push(
         wanted: what the project needs there, each digest once or several times; those
             that belong together follow each other.
         find: gives the local files of those that are to be sent, and says why one is
-            none; called once, in a worker thread.
+            none; called in a worker thread.
         scratch: a local directory that packs are made in.
         meter: told of what is sent.
         jobs: how many are sent at once; by default what the remote says.
@@ -76,6 +76,7 @@ def pull(
     wanted: Iterable[Digest],
     store: ObjectStore,
     *,
+    sizes: Mapping[Digest, int | None] | None = None,
     meter: Meter | None = None,
     jobs: int | None = None,
 ) -> Pulled:
@@ -86,6 +87,8 @@ def pull(
             in the loop that does the work, and only if something is left for it.
         wanted: digests, each once or several times.
         store: where verified bytes go; what it has is left alone.
+        sizes: bytes that they have at most, where that is known: a remote that has more
+            under such a name has something else, and is not listened to any longer.
         meter: told of what arrives.
         jobs: how many are fetched at once; by default what the remote says.
 
@@ -98,4 +101,4 @@ def pull(
 
         done = pull([lambda: Repository(...)], [digest], store)
     """
-    return run(lambda: Pulling(store, meter or Meter(), jobs).run(open_repositories, wanted))
+    return run(lambda: Pulling(store, meter or Meter(), jobs, sizes).run(open_repositories, wanted))

@@ -20,6 +20,7 @@ from typing import TypeVar
 from lazydata.digest import Digest
 from lazydata.errors import (
     LazydataError,
+    NeedsUpgrade,
     ObjectCorrupt,
     RemoteDenied,
     RemoteObjectMissing,
@@ -64,7 +65,14 @@ class Pulled:
 class Pulling:
     """One pull from some remotes; see ``pull`` for the arguments."""
 
-    def __init__(self, store: ObjectStore, meter: Meter, jobs: int | None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        meter: Meter,
+        jobs: int | None,
+        sizes: Mapping[Digest, int | None] | None = None,
+    ) -> None:
+        self._sizes = sizes or {}
         self._store = store
         self._meter = meter
         self._jobs = jobs
@@ -119,7 +127,7 @@ class Pulling:
                 extents = await repository.extents([key for key in keys if pack_of(key)])
                 planned = list(jobs(some, there, extents))
                 self._meter.expect(size=sum(b.size for job in planned for b in job.wanted))
-                fetching = _Fetching(repository, self._store, self._meter, there)
+                fetching = _Fetching(repository, self._store, self._meter, there, self._sizes)
                 try:
                     await spread(planned, self._jobs or repository.concurrency, fetching.run)
                 finally:
@@ -146,15 +154,16 @@ class _Fetching:
         store: ObjectStore,
         meter: Meter,
         located: Mapping[Digest, Sequence[Location]],
+        sizes: Mapping[Digest, int | None],
     ) -> None:
         self._repository, self._store, self._meter = repository, store, meter
-        self._located = located
+        self._located, self._sizes = located, sizes
         self._cause = Cause(repository, writing=False)
         self._in_flight = Bytes(IN_FLIGHT)
         self.arrived: list[Digest] = []
         self.failed: dict[Digest, LazydataError] = {}
         self._unreadable: set[str] = set()
-        self._damaged: dict[tuple[Digest, str], ObjectCorrupt] = {}
+        self._damaged: dict[tuple[Digest, str], LazydataError] = {}
         self._limit = repository.concurrency
         self._singles = asyncio.Semaphore(self._limit)  # over all jobs
 
@@ -181,8 +190,9 @@ class _Fetching:
                 )
                 self._damaged.update({(each, key): why for each, why in damaged.items()})
                 left = [each for each in job.wanted if each.digest in damaged]
-        except ObjectCorrupt as error:
-            warn(f"{self._repository.url} has damaged bytes in {key}: {error.message}")
+        except (ObjectCorrupt, NeedsUpgrade) as error:
+            if isinstance(error, ObjectCorrupt):
+                warn(f"{self._repository.url} has damaged bytes in {key}: {error.message}")
             left = []
             for part in ranges(key, job.wanted):  # what is sound in it is still to be had
                 left += await self._together(part, key)
@@ -206,8 +216,20 @@ class _Fetching:
         ]
         try:
             async with self._singles:
-                await self._repository.fetch(digest, self._store, self._meter, locations=places)
-        except (ObjectCorrupt, RemoteDenied, RemoteUnavailable, RemoteObjectMissing) as error:
+                await self._repository.fetch(
+                    digest,
+                    self._store,
+                    self._meter,
+                    locations=places,
+                    size=self._sizes.get(digest),
+                )
+        except (
+            ObjectCorrupt,
+            NeedsUpgrade,
+            RemoteDenied,
+            RemoteUnavailable,
+            RemoteObjectMissing,
+        ) as error:
             await self._cause.judge(error)
             # Damaged in one place and absent from all others is damage.
             missing = isinstance(error, RemoteObjectMissing)

@@ -18,6 +18,7 @@ from lazydata.baseline import Baseline
 from lazydata.digest import Digest
 from lazydata.errors import (
     ManifestChanged,
+    ManifestInvalid,
     NotAWorkspace,
     PathOutside,
     UsageError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _RESERVED = frozenset({".git", MEMORY})
+_LARGEST = 256 << 20  # bytes of a manifest: some million entries
 
 
 class Place:
@@ -73,9 +75,10 @@ class Workspace:
         root: absolute path of the directory that holds ``lazydata.yml``.
 
     Example:
-        workspace = Workspace.above("/project/data/x.csv")
-        with workspace.index() as index:
-            print(workspace.view(index).entry("data/x.csv"))
+        >>> workspace = lazydata.Workspace.above(os.path.abspath("data/x.csv"))
+        >>> with workspace.index() as index:
+        ...     list(workspace.view(index).remotes)
+        ['origin']
     """
 
     def __init__(self, root: str) -> None:
@@ -169,15 +172,23 @@ class Workspace:
             )
         if name == NAME or name.split("/", 1)[0] == MEMORY:
             raise UsageError(f"{name} belongs to lazydata itself")
-        root, real = self._real_directory(self.root), self._real(joined)
-        # A cloned symlink must not lead to where files are code, or lazydata's memory.
+        real = self._real(joined)
+        if real == self._real(self.file):
+            raise _no_place(name, real)
+        self._check_real(name, real)
+        return Place(name, real)
+
+    def _check_real(self, name: str, real: str) -> None:
+        """Refuse where a symlink leads out, to where files are code, or to lazydata's memory.
+
+        Raises:
+            PathOutside: it does.
+        """
+        root = self._real_directory(self.root)
         inside = _below(real, root)
         parts = (inside or os.path.relpath(real, root)).casefold().split("/")
-        if not _RESERVED.isdisjoint(parts) or real == self._real(self.file):
-            raise PathOutside(
-                f"{name} leads to {real}, which is not a place for data",
-                hint="remove the symlink, or the item in lazydata.yml",
-            )
+        if not _RESERVED.isdisjoint(parts):
+            raise _no_place(name, real)
         if inside is None:
             allowed = config.load().get("allow") or ()
             if not any(fsutil.is_inside(real, os.path.realpath(top)) for top in allowed):
@@ -186,7 +197,6 @@ class Workspace:
                     hint="if that is meant: lazydata config set allow "
                     + os.pathsep.join([*allowed, os.path.dirname(real)]),
                 )
-        return Place(name, real)
 
     def _real(self, path: str) -> str:
         """As ``os.path.realpath``, which asks for each directory of each path again."""
@@ -247,6 +257,7 @@ class Workspace:
         Raises:
             ManifestChanged: somebody wrote the file meanwhile, without the lock.
             ManifestInvalid: it can't be edited; nothing was written.
+            PathOutside: it is a symlink that leads out of the workspace; likewise.
         """
         view = self.view(index)
         try:
@@ -265,7 +276,9 @@ class Workspace:
                     f"{self.file} was changed by another program just now",
                     hint="run it again",
                 )
-            fsutil.write_atomic(os.path.realpath(self.file), new, temp_dir=self._temp_dir())
+            target = os.path.realpath(self.file)
+            self._check_real(NAME, target)
+            fsutil.write_atomic(target, new, temp_dir=self._temp_dir())
             after = stamp_of(self.file)
         except OSError as error:
             raise from_os_error(error, "write", self.file) from error
@@ -286,7 +299,11 @@ class Workspace:
         for _ in range(10):
             with open(self.file, "rb") as file:
                 stamp = stamp_of(file.fileno())
-                data = file.read()
+                if stamp.size > _LARGEST:
+                    raise ManifestInvalid(
+                        f"{stamp.size:,} bytes: no manifest is that large", file=self.file
+                    )
+                data = file.read(stamp.size + 1)  # some files in /proc have no end
                 if stamp_of(file.fileno()) == stamp and len(data) == stamp.size:
                     return data, stamp
         raise ManifestChanged(f"{self.file} keeps changing while it is read", hint="run it again")
@@ -295,6 +312,13 @@ class Workspace:
         directory = self.baseline.directory
         target = os.path.dirname(os.path.realpath(self.file))
         return directory if os.stat(directory).st_dev == os.stat(target).st_dev else None
+
+
+def _no_place(name: str, real: str) -> PathOutside:
+    return PathOutside(
+        f"{name} leads to {real}, which is not a place for data",
+        hint="remove the symlink, or the item in lazydata.yml",
+    )
 
 
 def user_store() -> Store:

@@ -17,11 +17,12 @@ from lazydata.ignoring import Ignore
 from lazydata.index import Index, signed
 from lazydata.progress import Meter
 from lazydata.scanning import UNKNOWN, WIDTH, leads_out, same_stamp, scan
-from lazydata.stamp import Stamp, grain_of, stamp_of
+from lazydata.stamp import Stamp, grain_of, stamp_from, stamp_of
 from lazydata.tree import DIR, EXEC, LINK, Node
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
 from lazydata.workspace.directories import Remembered
+from lazydata.workspace.look import stat as stat_file
 from lazydata.workspace.placing import put_in_place, sweep, take_away
 
 AT_ONCE = 2000
@@ -99,6 +100,9 @@ class Applying:
                 self._some(some)
                 self._meter.done(len(some))
             self._remember()
+        except FileNotFoundError as error:
+            where = error.filename or self._real
+            raise FileBusy(f"{where} went just now", hint="run it again") from error
         except OSError as error:
             where = error.filename or self._real
             raise from_os_error(error, "restore", where) from error
@@ -248,10 +252,12 @@ class Applying:
                     self._set_mode(real, each.change.new)  # not that of what was there
             where, _, base = each.change.path.rpartition("/")
             if where in self._new:
-                placed = _Placed(each.fingerprint, stamp_of(real), time.time_ns())
-                self._prints.setdefault(where, {})[base] = placed
+                status = stat_file(real)
+                if status is not None:  # else somebody has removed it again
+                    placed = _Placed(each.fingerprint, stamp_from(status), time.time_ns())
+                    self._prints.setdefault(where, {})[base] = placed
         if together:
-            fsutil.flush_files([self._at(each.change.path) for each in ready], together=True)
+            fsutil.flush_names([self._at(each.change.path) for each in ready], together=True)
         else:
             self._flush_names(touched)
         ready.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from lazydata import config
@@ -22,6 +22,8 @@ from lazydata.workspace.evicting import Eviction, evict, settle_evicted
 from lazydata.workspace.roots import Blocked, Roots
 
 GRACE_SECONDS = 86400
+
+Fetch = Callable[[list[Digest]], Iterable[Digest]]
 
 
 class Collected(NamedTuple):
@@ -96,14 +98,20 @@ class Needs:
         store: to be tidied.
         index: remembers trees of directories that were looked at.
         roots: of all workspaces; is told of trees that can't be read.
+        fetch: brings trees into the store that are not here, and says which are nowhere; by
+            default one that is not here keeps nothing more.
 
     Attributes:
         by: each object that is needed, and by which demands: a bit for each.
         trees: those among them that are trees.
+        unknown: those that are nowhere.
     """
 
-    def __init__(self, store: Store, index: Index, roots: Roots) -> None:
-        self._store, self._roots = store, roots
+    def __init__(
+        self, store: Store, index: Index, roots: Roots, fetch: Fetch | None = None
+    ) -> None:
+        self._store, self._roots, self._fetch = store, roots, fetch
+        self.unknown: set[Digest] = set()
         self._source = Trees(store, index)
         self._damaged, self._unreadable = _damaged(store)
         self.by: dict[Digest, int] = {}
@@ -120,6 +128,8 @@ class Needs:
         level, seen = sorted(directories), set(directories)
         while level:
             below: dict[Digest, None] = {}
+            if self._fetch is not None and (lacking := self._store.lacking(level)):
+                self.unknown.update(self._fetch(lacking))
             self._store.packs.hold(level)
             for digest in level:
                 self._add(digest, bit)

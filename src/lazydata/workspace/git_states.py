@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from lazydata.git import Git
 from lazydata.manifest import NAME
+from lazydata.messages import printable
 
 # What operations that are going on keep outside of refs and reflogs.
 _GOING_ON = (
@@ -17,6 +18,10 @@ _GOING_ON = (
 )
 _ID = re.compile(r"^[0-9a-f]{40,64}\b", re.MULTILINE)
 _DIFFERS = re.compile(rb":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*\0")
+_BROUGHT = re.compile(
+    rb"commit ([0-9a-f]{40,64})|:\d+ \d+ [0-9a-f]+ ([0-9a-f]+) [A-Z]\d*\0([^\0]+)"
+)
+_NAMED = 5  # refs; there may be thousands
 _FILE = b"100"  # how the modes of plain files begin
 _AT_ONCE = 64  # blobs; some manifests are large
 
@@ -83,6 +88,51 @@ def states(git: Git, file: str) -> States:
     for was, now, before, after in _DIFFERS.findall(out):
         found.ids.update(blob.decode() for mode, blob in ((was, before), (now, after)) if _is(mode))
     return found
+
+
+def whereabouts(git: Git, blob: str) -> tuple[str, str]:
+    """Where one of these states is, for people.
+
+    Args:
+        git: the repository.
+        blob: id of a manifest that can't be read.
+
+    Returns:
+        Its path and the commit that brought it, and what to do so that nothing leads there.
+
+    Raises:
+        GitFailed: it can't be told.
+    """
+    words = ("log", "--all", "--reflog", "-m", "--no-renames", "--no-abbrev", "--raw", "-z")
+    out = git.run(*words, "--format=commit %H", f"--find-object={blob}")
+    commit = ""
+    for found in _BROUGHT.finditer(out):
+        if found[1]:
+            commit = found[1].decode()
+        elif found[2] == blob.encode():
+            name = printable(os.fsdecode(found[3]))
+            return f"{name} of commit {commit[:10]}", _lose(git, commit)
+    return f"{NAME} ({blob[:10]})", (
+        "a worktree has staged it, or an operation that is going on has it: `git status` there; "
+        "gc goes on once it is mended and staged again"
+    )
+
+
+def _lose(git: Git, commit: str) -> str:
+    refs = git.text("for-each-ref", "--contains", commit, "--format=%(refname:short)").split()
+    some = ", ".join(map(printable, refs[:_NAMED])) + (", ..." if len(refs) > _NAMED else "")
+    # Never with --all: that would take the stashes as well.
+    expire = "`git reflog expire --expire-unreachable=now HEAD` (and the same for its branch)"
+    if refs == ["stash"]:
+        return "a stash has it; gc goes on after `git stash drop`"
+    if not some:
+        return (
+            f"a reflog or an older stash leads to it: `git stash list` shows those; else {expire}"
+        )
+    return (
+        f"these lead to it: {some}. A later commit that mends it is not enough: delete them, or "
+        f"rewrite their history without it, then {expire}"
+    )
 
 
 def _add_staged(git: Git, place: str, specs: list[str], found: States) -> None:

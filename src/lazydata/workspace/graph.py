@@ -94,14 +94,13 @@ class Graph:
 
 
 def users_of(version: Version) -> tuple[str, ...]:
-    """The scripts that are recorded to use a version."""
-    return version.usage
+    """The scripts that are recorded to use a version; a usage of who made it says no more."""
+    return tuple(script for script in version.usage if script not in version.producer)
 
 
 def makers_of(version: Version) -> tuple[str, ...]:
-    """The scripts that are recorded to have made a version; the only place that asks for them."""
-    found = getattr(version, "producer", None) or ()  # a manifest without this key says nothing
-    return (found,) if isinstance(found, str) else tuple(found)
+    """The scripts that are recorded to have made a version."""
+    return version.producer
 
 
 def build(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lazydata.digest import Digest
 from lazydata.errors import (
@@ -17,7 +17,7 @@ from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec, Version
 from lazydata.messages import say, warn
 from lazydata.tree import DIR, LINK
-from lazydata.trees import Change, Trees
+from lazydata.trees import AT_MOST, Change, Trees
 from lazydata.workspace import Workspace
 
 
@@ -115,13 +115,13 @@ class Fetching:
         Raises:
             ObjectMissing, ObjectCorrupt: one can't be had.
         """
-        self.check(self._bring(digests, f"the lists of {self._name}"))
+        self.check(self._bring(dict.fromkeys(digests, AT_MOST), f"the lists of {self._name}"))
 
-    def objects(self, digests: list[Digest], what: str) -> dict[Digest, LazydataError]:
-        """Bring objects of files; why some of them did not come."""
-        count = f"{len(digests):,} stored files of " if len(digests) > 1 else "stored file "
+    def objects(self, sizes: Mapping[Digest, int | None], what: str) -> dict[Digest, LazydataError]:
+        """Bring objects of files, given with their sizes; why some of them did not come."""
+        count = f"{len(sizes):,} stored files of " if len(sizes) > 1 else "stored file "
         say(f"Downloading {count}{what} ...")
-        return self._bring(digests, what)
+        return self._bring(sizes, what)
 
     def check(self, failed: dict[Digest, LazydataError]) -> None:
         """Raise the first of the reasons why objects did not come, if there is one."""
@@ -137,12 +137,12 @@ class Fetching:
                 message, hint="whoever has it runs `lazydata push`, with --check if it was there"
             )
 
-    def _bring(self, digests: list[Digest], doing: str) -> dict[Digest, LazydataError]:
+    def _bring(self, sizes: Mapping[Digest, int | None], doing: str) -> dict[Digest, LazydataError]:
         from lazydata.workspace.pulling import bring
 
         remotes = self._remotes
         if remotes is None:
             remotes = list(self._workspace.view(self._index).remotes.values())
-        failed = bring(self._workspace, remotes, digests, doing, self._jobs)
+        failed = bring(self._workspace, remotes, list(sizes), doing, self._jobs, sizes=sizes)
         self._index.hold()  # see what was noted of what came
         return failed

@@ -15,7 +15,7 @@ from lazydata.messages import say
 from lazydata.scanning import scan
 from lazydata.tree import DIR, LINK, Node
 from lazydata.workspace import Workspace
-from lazydata.workspace.names import version_of, wanted_version
+from lazydata.workspace.names import wanted_version
 from lazydata.workspace.portions import Portion
 from lazydata.workspace.settle_directory import SettlingDirectory
 
@@ -42,18 +42,18 @@ def restore_inside(
         return digest
     place = workspace.place(entry.path.rstrip("/"))
     settling = SettlingDirectory(workspace, place, index)
-    held = settling.look(take=True)
+    held = settling.look_first(take=True)
     settling.trees.bring(digest)
     root = settling.trees.root(digest)
     settling.prepare(held, root)  # what can't be had is told before anything is written
-    if held is not None and held.digest not in listed:
+    if held is not None and held.digest not in listed and workspace.store.has(held.digest):
         workspace.baseline.displaced(entry.path, held.digest)
         say(
             f"{entry.path} was not recorded as it was: it is stored, and `lazydata restore "
             f"{entry.path} --version {held.digest.hex[:12]}` gets it back"
         )
     if digest not in listed[-1:]:
-        newest = Version(digest, root.size, wanted.usage, root.files)
+        newest = wanted._replace(size=root.size, files=root.files)
         with workspace.baseline.lock():
             now = workspace.view(index).entry(entry.path)
             if (now.versions if now else ()) != entry.versions:
@@ -67,7 +67,9 @@ def restore_inside(
     return digest
 
 
-def read_inside(workspace: Workspace, index: Index, entry: Entry, version: str | None) -> Digest:
+def read_inside(
+    workspace: Workspace, index: Index, entry: Entry, version: str | Version | None
+) -> Digest:
     """The digest of a file in a directory, whose object the store has now.
 
     Raises:
@@ -75,7 +77,7 @@ def read_inside(workspace: Workspace, index: Index, entry: Entry, version: str |
         NotTracked: that version has nothing there.
     """
     portion = Portion(workspace, index, entry, entry.portion)
-    node = portion.listed(version_of(workspace, entry, version))
+    node = portion.listed(wanted_version(workspace, entry, version).digest)
     if node.kind in (DIR, LINK):
         what = "directory" if node.kind == DIR else f"symlink to {node.target}"
         raise UsageError(f"{entry.name} is a {what}", hint="name a file in it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat as modes
 import time
 
 from lazydata import fsutil, links
@@ -15,7 +16,7 @@ from lazydata.lease import has_writer
 from lazydata.lock import is_alive
 from lazydata.manifest import Version
 from lazydata.messages import warn
-from lazydata.stamp import stamp_of
+from lazydata.stamp import Stamp, stamp_of
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import stat
 
@@ -59,7 +60,7 @@ def put_in_place(
 ) -> None:
     """Move a finished temp file to a path of the workspace, losing nothing that is there.
 
-    What is there is linked aside first and looked at again once it is replaced: if it
+    What is there gets another name in the same step, and is looked at again then: if it
     is not what was looked at before, it is stored, and the caller told.
 
     Raises:
@@ -75,12 +76,47 @@ def put_in_place(
         # Unlike a rename, never over a file that came meanwhile.
         if not fsutil.add_name(temp, real, durable=durable):
             raise FileBusy(f"{name} was made just now", hint="run it again")
-        index.restamp(arriving, stamp_of(real))
+        _follow(index, arriving, real)
         return
     if not links.is_shared(os.stat(temp)):
         fsutil.keep_mode(real, temp, add=0o200)
         arriving = stamp_of(temp)
+    aside = _change_places(temp, real, name)
+    if durable:
+        fsutil.fsync_dir(os.path.dirname(real))
+    _follow(index, arriving, real)
+    if has_writer(aside) and _is_put_back(aside, real, arriving):
+        refuse_if_open(real, name)
+        raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
+    _let_go(workspace, index, aside, expected, name)
+
+
+def _change_places(temp: str, real: str, name: str) -> str:
+    """Put a file in the place of another; where that one is now.
+
+    Raises:
+        FileBusy: there is no file any more.
+    """
     aside = fsutil.temp_name(os.path.dirname(real), _ASIDE)
+    busy = FileBusy(f"{name} went just now", hint="run it again")
+    os.rename(temp, aside)
+    try:
+        exchanged = fsutil.exchange(aside, real)
+    except OSError as error:
+        os.rename(aside, temp)
+        raise busy if error.errno == errno.ENOENT else error from None
+    if exchanged and modes.S_ISREG(os.lstat(aside).st_mode):
+        return aside
+    if exchanged:
+        fsutil.exchange(aside, real)
+    os.rename(aside, temp)
+    if exchanged:
+        raise busy
+    return _replace_linked(temp, real, aside, name)
+
+
+def _replace_linked(temp: str, real: str, aside: str, name: str) -> str:
+    """The same in two steps: a file that is renamed to this place between them is lost."""
     try:
         os.link(real, aside)
         linked = True
@@ -88,7 +124,7 @@ def put_in_place(
         os.replace(real, aside)  # no hardlinks here: a moment without the file
         linked = False
     try:
-        fsutil.replace(temp, real, durable=durable)
+        fsutil.replace(temp, real, durable=False)
     except BaseException:
         if linked:
             fsutil.remove(aside)
@@ -96,12 +132,34 @@ def put_in_place(
             warn(f"{name} is to be put back from {aside}, where its bytes are")
             fsutil.add_name(aside, real)
         raise
-    index.restamp(arriving, stamp_of(real))
-    if has_writer(aside):
-        os.replace(aside, real)
-        refuse_if_open(real, name)
-        raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
-    _let_go(workspace, index, aside, expected, name)
+    return aside
+
+
+def _is_put_back(aside: str, real: str, placed: Stamp) -> bool:
+    """Give a file its name back; False if somebody has made a newer one there meanwhile.
+
+    Args:
+        placed: what we put there instead.
+    """
+    try:
+        if not fsutil.exchange(aside, real):
+            os.replace(aside, real)
+            return True
+    except FileNotFoundError:
+        return fsutil.add_name(aside, real)
+    if stamp_of(aside)[:2] == placed[:2]:
+        fsutil.remove(aside)
+        return True
+    fsutil.exchange(aside, real)
+    return False
+
+
+def _follow(index: Index, arriving: Stamp, real: str) -> None:
+    """Our own links and renames moved the ctime of what came; it may be gone again by now."""
+    try:
+        index.restamp(arriving, stamp_of(real))
+    except FileNotFoundError:
+        pass
 
 
 def take_away(
@@ -125,8 +183,7 @@ def take_away(
             raise
         aside = fsutil.temp_name(os.path.dirname(real), _ASIDE)  # its own file system
         os.replace(real, aside)
-    if has_writer(aside):
-        os.replace(aside, real)
+    if has_writer(aside) and fsutil.add_name(aside, real, durable=False):
         refuse_if_open(real, name)
         raise FileBusy(f"{name} was opened for writing just now", hint="run it again")
     _let_go(workspace, index, aside, expected, name)
@@ -216,8 +273,8 @@ def sound(
     Args:
         name: of the entry, for messages.
         version: whose object is used.
-        use: called once the store has it; it raises ``ObjectCorrupt`` for damage, which
-            is in the trash then.
+        use: raises ``ObjectMissing`` where the store lacks it, and ``ObjectCorrupt`` for
+            damage, which is in the trash then.
 
     Raises:
         ObjectMissing: it is nowhere.
@@ -226,18 +283,26 @@ def sound(
     damaged: ObjectCorrupt | None = None
     for _ in range(2):
         try:
-            workspace.store.find(version.digest)
-        except ObjectMissing:
-            from lazydata.workspace.pulling import download
-
             try:
-                download(workspace, index, {name: version})
-            except LazydataError as error:
-                raise damaged or error from error
-        try:
-            return use()
+                return use()
+            except ObjectMissing:
+                _fetch(workspace, index, name, version, damaged)
+                return use()
         except ObjectCorrupt as error:
+            if error is damaged:
+                raise
             warn(f"{error.message}; looking for a good copy")
             damaged = error
     assert damaged is not None
     raise damaged
+
+
+def _fetch(
+    workspace: Workspace, index: Index, name: str, version: Version, damaged: ObjectCorrupt | None
+) -> None:
+    from lazydata.workspace.pulling import download
+
+    try:
+        download(workspace, index, {name: version})
+    except LazydataError as error:
+        raise damaged or error from error

@@ -220,8 +220,10 @@ class Portion:
         self._fetching.check(self._fetched(nodes)[1])
 
     def _fetched(self, nodes: Sequence[Node]) -> tuple[list[Digest], dict[Digest, LazydataError]]:
-        lacking = self._workspace.store.lacking(dict.fromkeys(node.digest for node in nodes))
-        return lacking, self._fetching.objects(lacking, self.name) if lacking else {}
+        sizes = {node.digest: node.size for node in nodes}
+        lacking = self._workspace.store.lacking(sizes)
+        wanted = {digest: sizes[digest] for digest in lacking}
+        return lacking, self._fetching.objects(wanted, self.name) if lacking else {}
 
     def _apply(self, changes: list[Change]) -> None:
         with shown(f"restoring {self.name}") as meter:

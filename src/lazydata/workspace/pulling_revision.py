@@ -93,7 +93,8 @@ def _directory(
     trees = Trees(workspace.store, index, fetching.trees, name=entry.path)
     objects = _objects(trees, entry)
     lacking = workspace.store.lacking(objects)
-    failed = fetching.objects(lacking, entry.name) if lacking and not dry_run else {}
+    wanted = {digest: objects[digest][0] or None for digest in lacking}
+    failed = fetching.objects(wanted, entry.name) if lacking and not dry_run else {}
     if failed and len(failed) == len(lacking):
         fetching.check(failed)
     left = [f"{objects[d][1]}: {error.message}" for d, error in failed.items()]

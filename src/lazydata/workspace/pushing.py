@@ -11,7 +11,13 @@ from typing import NamedTuple
 from lazydata import config, transfer
 from lazydata.claimed import IndexedMemory
 from lazydata.digest import Digest
-from lazydata.errors import LazydataError, ObjectCorrupt, ObjectMissing, from_os_error
+from lazydata.errors import (
+    LazydataError,
+    NeedsUpgrade,
+    ObjectCorrupt,
+    ObjectMissing,
+    from_os_error,
+)
 from lazydata.index import Index
 from lazydata.manifest import Entry
 from lazydata.messages import warn
@@ -103,7 +109,7 @@ def push(
         done = send(wanted, meter)
         known = workspace.baseline.pushed([spec.url], wanted)
         confirmed = {*done.confirmed, *(() if check else known)}
-        # What was there before this push is asked for once: somebody may have removed it.
+        # What was claimed before this push is asked for once: somebody may have removed it.
         unsure = {d: sizes[d] for d in wanted if d not in confirmed and d not in done.failed}
         if unsure and not dry_run:
             there = ask(spec, memory, unsure)
@@ -138,7 +144,7 @@ def _outgoing(
             try:
                 file = store.check(digest, index)
                 found.append(Outgoing(digest, os.path.getsize(file), Path(file)))
-            except (ObjectMissing, ObjectCorrupt) as error:
+            except (ObjectMissing, ObjectCorrupt, NeedsUpgrade) as error:
                 failed[digest] = error
             except OSError as error:
                 raise from_os_error(error, "read", store.path_of(digest)) from error

@@ -13,6 +13,7 @@ from lazydata.errors import LazydataError, UsageError
 from lazydata.index import Index
 from lazydata.manifest import RemoteSpec
 from lazydata.remotes import open_remote, url_of
+from lazydata.remotes.base import Remote
 from lazydata.remotes.claims import ClaimMemory
 from lazydata.remotes.threads import run
 from lazydata.repository import Repository
@@ -147,11 +148,23 @@ def open_repository(
         jobs: how much it may do at once, where the user says.
         own: settings of the user that are not written yet.
     """
+    remote = open_spec(spec, jobs, own=own)
+    return Repository(remote, memory=memory, project=project_of(spec))
+
+
+def open_spec(
+    spec: RemoteSpec, jobs: int | None = None, *, own: Mapping[str, str] | None = None
+) -> Remote:
+    """A remote as bytes under keys; the arguments are those of ``open_repository``."""
     own = {**((config.load().get("remotes") or {}).get(spec.name) or {}), **(own or {})}
     # A cloned manifest must not choose whose credentials are used.
     options = {key: value for key, value in spec.options.items() if key not in config.OWN}
-    remote = open_remote(spec.url, {**options, **own}, jobs=jobs)
-    return Repository(remote, memory=memory, project=spec.options.get("project", ""))
+    return open_remote(spec.url, {**options, **own}, jobs=jobs)
+
+
+def project_of(spec: RemoteSpec) -> str:
+    """The project under which a workspace claims there; empty where there is none."""
+    return spec.options.get("project", "")
 
 
 def ask(spec: RemoteSpec, memory: ClaimMemory, sizes: Mapping[Digest, int | None]) -> set[Digest]:

@@ -12,8 +12,9 @@ from lazydata.errors import LazydataError, from_os_error
 from lazydata.index import FileRow, Index
 from lazydata.manifest import Entry
 from lazydata.progress import Meter
-from lazydata.stamp import stamp_from, stamp_of
+from lazydata.stamp import stamp_from
 from lazydata.workspace import Workspace
+from lazydata.workspace.look import stat
 from lazydata.workspace.placing import sweep
 
 AT_ONCE = 2000
@@ -89,6 +90,7 @@ def _place(
 ) -> None:
     """Under the lock: give the files their names, and remember that."""
     rows: list[tuple[str, FileRow]] = []
+    placed: list[str] = []
     baselines: dict[str, Digest | None] = {}
     with workspace.baseline.lock():
         view = workspace.view(index)
@@ -102,14 +104,18 @@ def _place(
             ):
                 done.left.append(entry)  # it was changed, or made, meanwhile
                 continue
-            stamp = stamp_of(real)
+            placed.append(real)
+            baselines[entry.path] = entry.latest.digest
+            status = stat(real)
+            if status is None:
+                continue  # somebody has removed it again
+            stamp = stamp_from(status)
             if arriving.st_nlink > 1:  # an object's own inode: our names move its ctime
                 index.restamp(stamp_from(arriving), stamp)
             # Just written, so a later write could hide behind its stamp: racy.
             rows.append((real, FileRow(stamp, True, entry.latest.digest, fingerprint, 0)))
-            baselines[entry.path] = entry.latest.digest
-        if rows:
-            fsutil.flush_files([real for real, _ in rows], together=together)
+        if placed:
+            fsutil.flush_names(placed, together=together)
             workspace.baseline.put(baselines)
             index.put_files(rows)
     done.paths.extend(baselines)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from lazydata import manifest
@@ -18,16 +17,15 @@ from lazydata.digest import Digest
 from lazydata.errors import LazydataError, ManifestInvalid, UsageError
 from lazydata.git import Git
 from lazydata.index import Index
-from lazydata.manifest import NAME, Entry, RemoteSpec
+from lazydata.manifest import NAME, RemoteSpec
 from lazydata.registry import Registry
 from lazydata.workspace import Workspace
-from lazydata.workspace.git_states import States, common_dir, states
+from lazydata.workspace.git_states import States, common_dir, states, whereabouts
+from lazydata.workspace.remotes import project_of
 
-# What can't be mended by hand, or need not be.
-_IN_GIT = (
-    "`git log --all --find-object={}` shows where it is; gc goes on once no branch, stash or "
-    "reflog has it"
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lazydata.workspace import View
 
 
 class Blocked(NamedTuple):
@@ -58,21 +56,29 @@ class Demand(NamedTuple):
         files: objects that are files.
         directories: objects that are trees, and keep all that they list.
         workspaces: those that are part of it.
+        projects: under which its manifests, in any state, claim on remotes.
     """
 
     files: set[Digest]
     directories: set[Digest]
     workspaces: list[Served]
+    projects: set[str]
+
+    @classmethod
+    def none(cls) -> Demand:
+        """One that needs nothing yet."""
+        return cls(set(), set(), [], set())
 
     def add(self, path: str, digest: Digest) -> None:
         """Note what a path was; that of a directory ends in ``/``."""
         (self.directories if path.endswith("/") else self.files).add(digest)
 
-    def add_entries(self, entries: Iterator[Entry]) -> None:
-        """Note all versions of some entries."""
-        for entry in entries:
+    def add_view(self, view: View) -> None:
+        """Note all versions of all entries, and who claims them."""
+        for entry in view.files.values():
             for version in entry.versions:
                 self.add(entry.path, version.digest)
+        self.projects.update(map(project_of, view.remotes.values()))
 
 
 class Roots:
@@ -111,7 +117,7 @@ class Roots:
             self.blocked.append(Blocked(root, "there is no workspace any more", forget))
             return
         workspace = Workspace(root)
-        demand = Demand(set(), set(), [])
+        demand = Demand.none()
         served = self._add_disk(demand, workspace)
         self._add_memory(demand, workspace)
         file = os.path.realpath(workspace.file)
@@ -123,6 +129,7 @@ class Roots:
         elif whole is not None:
             whole.files.update(demand.files)
             whole.directories.update(demand.directories)
+            whole.projects.update(demand.projects)
         if whole is not None:
             # Once more: git may have put back into it what it had elsewhere until now.
             self._add_disk(whole, workspace)
@@ -137,7 +144,7 @@ class Roots:
             if os.path.islink(workspace.file):
                 raise  # what it leads to may be mounted again
             return Served(workspace, ())
-        demand.add_entries(iter(view.files.values()))
+        demand.add_view(view)
         return Served(workspace, tuple(view.remotes.values()))
 
     @staticmethod
@@ -155,7 +162,7 @@ class Roots:
         key = f"{common_dir(git)}\0{file if os.path.basename(file) != NAME else ''}"
         if key not in self._repositories:
             self._repositories[key] = None
-            demand = Demand(set(), set(), [])
+            demand = Demand.none()
             found = states(git, file)
             self._add_texts(demand, git, found)
             for path in sorted(found.files):
@@ -170,13 +177,13 @@ class Roots:
 
     def _add_texts(self, demand: Demand, git: Git, found: States) -> None:
         for blob, data in found.texts(git):
-            name = f"{git.top}: {NAME} ({blob[:10]})"
             try:
-                view = manifest.read(manifest.decode(data, file=name), file=name)
+                view = manifest.read(manifest.decode(data, file=NAME), file=NAME)
             except ManifestInvalid as error:
-                self._block(name, error, _IN_GIT.format(blob[:10]))
+                where, hint = whereabouts(git, blob)
+                self._block(f"{git.top}: {where}", error, hint)
                 continue
-            demand.add_entries(iter(view.files.values()))
+            demand.add_view(view)
 
 
 def is_gone(root: str) -> bool:

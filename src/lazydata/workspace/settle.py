@@ -21,7 +21,7 @@ from lazydata.index import Index
 from lazydata.manifest import Entry, Version, paths
 from lazydata.messages import say, warn
 from lazydata.reconcile import RECORDS, REPLACES, Action, reconcile
-from lazydata.stamp import Stamp, stamp_from, stamp_of
+from lazydata.stamp import Stamp, stamp_from
 from lazydata.workspace import Place, Workspace
 from lazydata.workspace.look import look, remember, stat
 from lazydata.workspace.names import enclosing
@@ -138,7 +138,8 @@ class Settling:
         place: of the path.
         index: open for as long as this works.
         script: to be recorded as usage; None for none.
-        output: whether this process made the file, so that it is the newest there is.
+        output: whether this process made the file, so that it is the newest there is, and
+            the script is recorded as producer, too.
         link: False where the file will be written again, so it is not hardlinked.
         on_change: what the caller wants, or None for what environment and manifest say.
         only: actions that may be carried out; all others leave the file alone.
@@ -173,23 +174,7 @@ class Settling:
         name = self._place.name
         try:
             for _ in range(_ATTEMPTS):
-                action, found, entry = self._decide()
-                if self._only is not None and action not in self._only:
-                    return Settled(action, found.digest if found else None, is_listed=False)
-                if action == Action.NOTHING and not self._lacks_usage(entry):
-                    return Settled.at(action, found)
-                if action == Action.SETTLE and self._only is None and self._policy() == "error":
-                    # CI is promised that nothing is written for what is right.
-                    return Settled.at(Action.NOTHING, found)
-                if action in RECORDS or action == NEW:
-                    refused = self._refused(action, found, entry)
-                    if refused is not None:
-                        return refused
-                try:
-                    self._prepare(action, found, entry)
-                except MovedError:
-                    continue
-                settled = self._act(action, found, entry)
+                settled = self._once()
                 if settled is not None:
                     return settled
             raise FileBusy(
@@ -203,6 +188,30 @@ class Settling:
         finally:
             if self._temp is not None:
                 fsutil.remove(self._temp[0])
+
+    def _once(self) -> Settled | None:
+        """One attempt; None if it has to be looked at again."""
+        action, found, entry = self._decide()
+        if self._only is not None and action not in self._only:
+            return Settled(action, found.digest if found else None, is_listed=False)
+        if action == Action.NOTHING and not self._lacks_usage(entry):
+            return Settled.at(action, found)
+        if action == Action.SETTLE and self._only is None and self._policy() == "error":
+            # CI is promised that nothing is written for what is right.
+            return Settled.at(Action.NOTHING, found)
+        if action in RECORDS or action == NEW:
+            refused = self._refused(action, found, entry)
+            if refused is not None:
+                return refused
+        try:
+            self._prepare(action, found, entry)
+        except MovedError:
+            return None
+        except FileNotFoundError as error:
+            if error.filename != self._place.real:
+                raise
+            return None  # it was removed just now
+        return self._act(action, found, entry)
 
     # Deciding
 
@@ -247,7 +256,9 @@ class Settling:
             raise UsageError(wrong[0], hint=wrong[1])
 
     def _lacks_usage(self, entry: Entry | None) -> bool:
-        if self._script is None or entry is None or self._script in entry.latest.usage:
+        if self._script is None or entry is None:
+            return False
+        if manifest.knows(entry.latest, self._script, produced=self._output):
             return False
         return self._policy() == "version"
 
@@ -362,7 +373,8 @@ class Settling:
                 f"{entry.latest.digest.hex[:12]}` gets the version before it back"
             )
         if action in RECORDS or action == NEW:
-            version = Version(now.digest, now.stamp.size, usage)
+            producer = usage if self._output else ()
+            version = Version(now.digest, now.stamp.size, usage, producer=producer)
             workspace.edit(
                 self._index, name, lambda text, view: manifest.record(text, view, name, version)
             )
@@ -372,10 +384,12 @@ class Settling:
             workspace.baseline.put({name: now.digest})
 
     def _add_usage(self, entry: Entry | None) -> None:
-        script, name = self._script, self._place.name
+        script, name, produced = self._script, self._place.name, self._output
         if script is not None and self._lacks_usage(entry):
             self._workspace.edit(
-                self._index, name, lambda text, view: manifest.add_usage(text, view, name, script)
+                self._index,
+                name,
+                lambda text, view: manifest.add_usage(text, view, name, script, produced=produced),
             )
 
     def _replace(self, action: str, now: Hashed | None, entry: Entry | None) -> Settled:
@@ -397,8 +411,9 @@ class Settling:
             say(f"Updating {name} to the version in lazydata.yml")
         self._add_usage(entry)
         workspace.baseline.put({name: latest})
-        stamp = stamp_of(real)
-        if fingerprint:
+        status = stat(real)
+        if fingerprint and status is not None:
+            stamp = stamp_from(status)
             # Just written, so a later write could hide behind its stamp: racy.
             remember(real, Hashed(latest, fingerprint, stamp, 0, True), stamp, self._index)
         return Settled(action, latest)

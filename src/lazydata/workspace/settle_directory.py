@@ -67,7 +67,7 @@ class SettlingDirectory:
         self._fetching = Fetching(workspace, index, self._name, remotes, jobs)
         self.trees = Trees(self._store, index, self._fetching.trees, name=self._name)
         self._passed_over = PassedOver(workspace.root, place.real)
-        self._storing = Storing(workspace, index, self.trees, place.real, link=link)
+        self._storing = Storing(workspace, index, self.trees, place.real, self._name, link=link)
         self.fetched: list[Digest] = []
         self.fetched_size = 0
         self._held: Held | None = None
@@ -80,7 +80,12 @@ class SettlingDirectory:
         """
         try:
             for _ in range(_ATTEMPTS):
-                settled = self._once()
+                try:
+                    settled = self._once()
+                except FileNotFoundError as error:
+                    if isinstance(error, LazydataError):
+                        raise
+                    settled = None  # something in it was removed just now
                 if settled is not None:
                     return settled
         except OSError as error:
@@ -118,7 +123,7 @@ class SettlingDirectory:
         if entry is None:
             self._check_new_name()
         policy = policy_of(self._workspace, self._index, self._on_change)
-        self._held = held = self._look(take=policy == "version" and self._only is None)
+        self._held = held = self.look_first(take=policy == "version" and self._only is None)
         if entry is None:
             if held is None:
                 raise NotTracked(
@@ -157,7 +162,8 @@ class SettlingDirectory:
             return self._bring(action, held, entry)
         return self._right(action, entry)
 
-    def _look(self, *, take: bool) -> Held | None:
+    def look_first(self, *, take: bool) -> Held | None:
+        """As ``look``; where nothing can be stored, what is right may still be looked at."""
         if take:
             try:
                 return self.look(take=True)
@@ -166,7 +172,6 @@ class SettlingDirectory:
                     raise
             except FileDenied:
                 pass
-        # What is right may be looked at where nothing can be stored; if it is not, that is told.
         return self.look(take=False)
 
     def _lacks_parts(self, held: Held | None, latest: Digest) -> bool:
@@ -317,7 +322,13 @@ class SettlingDirectory:
         """
         fetched = self._fetch(self._changes(held, root.digest))
         if held is not None:
-            self._storing.all_of(held, root.digest, held.digest)
+            try:
+                self._storing.all_of(held, root.digest, held.digest)
+            except FileDenied:
+                # The list of what is here is worth a store, but not a refusal.
+                going = (change.old for change in self._changes(held, root.digest))
+                if any(old is not None and old.kind != DIR for old in going):
+                    raise
         return fetched
 
     def replace(self, held: Held | None, root: Node) -> None:
@@ -367,7 +378,8 @@ class SettlingDirectory:
         with workspace.baseline.lock():
             if self._entry() != entry:
                 return None
-            version = Version(now.digest, now.size, usage, now.files)
+            producer = usage if self._output else ()
+            version = Version(now.digest, now.size, usage, now.files, producer=producer)
             workspace.edit(
                 self._index, name, lambda text, view: manifest.record(text, view, name, version)
             )
@@ -393,15 +405,19 @@ class SettlingDirectory:
             baseline.put(new)
 
     def _lacks_usage(self, entry: Entry) -> bool:
-        if self._script is None or self._script in entry.latest.usage:
+        if self._script is None or manifest.knows(
+            entry.latest, self._script, produced=self._output
+        ):
             return False
         return policy_of(self._workspace, self._index, self._on_change) == "version"
 
     def _add_usage(self, entry: Entry) -> None:
-        script, name = self._script, self._name
+        script, name, produced = self._script, self._name, self._output
         if script is not None and self._lacks_usage(entry):
             self._workspace.edit(
-                self._index, name, lambda text, view: manifest.add_usage(text, view, name, script)
+                self._index,
+                name,
+                lambda text, view: manifest.add_usage(text, view, name, script, produced=produced),
             )
 
     # Objects
@@ -411,7 +427,8 @@ class SettlingDirectory:
         sizes = {node.digest: node.size for node in needed(changes)}
         lacking = self._store.lacking(sizes)
         if lacking:
-            self._fetching.check(self._fetching.objects(lacking, self._name))
+            wanted = {digest: sizes[digest] for digest in lacking}
+            self._fetching.check(self._fetching.objects(wanted, self._name))
         self.fetched += lacking
         self.fetched_size += sum(sizes[digest] for digest in lacking)
         return len(lacking)

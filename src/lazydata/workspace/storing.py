@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from lazydata.digest import Digest, digest_of, hash_file
-from lazydata.errors import FileBusy
+from lazydata.errors import FileBusy, from_os_error
+from lazydata.fsutil import is_inside
 from lazydata.gathering import SMALL, Gathering
 from lazydata.index import Index
 from lazydata.stamp import stamp_of
@@ -22,14 +23,15 @@ class Storing:
         workspace, index: as elsewhere.
         trees: has those of the directory.
         real: where it is, absolute.
+        name: of the directory, for messages.
         link: whether its files may be hardlinked into the store.
     """
 
     def __init__(
-        self, workspace: Workspace, index: Index, trees: Trees, real: str, *, link: bool
+        self, workspace: Workspace, index: Index, trees: Trees, real: str, name: str, *, link: bool
     ) -> None:
         self._workspace, self._index, self._trees = workspace, index, trees
-        self._real, self._link = real, link
+        self._real, self._name, self._link = real, name, link
         self._store = workspace.store
 
     def register(self) -> None:
@@ -46,9 +48,19 @@ class Storing:
 
         Raises:
             FileBusy: a file was changed since it was looked at.
+            FileDenied, NoSpace: the store can't be written.
         """
         if held.is_stored and held.digest == new:
             return
+        try:
+            self._all_of(old, new)
+        except OSError as error:
+            if not is_inside(error.filename or "", self._store.directory):
+                raise
+            doing = f"store {self._name} in"
+            raise from_os_error(error, doing, self._store.directory) from error
+
+    def _all_of(self, old: Digest | None, new: Digest) -> None:
         files: dict[Digest, str] = {}
         lists: list[Digest] = [new]
         for change in self._trees.diff(old, new, seen=lists):

@@ -43,7 +43,7 @@ def unshare_object(path: str, status: os.stat_result, *, keep_bytes: bool = True
             except FileBusy:
                 continue  # a large file is still being copied
             except FileNotFoundError:
-                fsutil.make_dirs(os.path.dirname(lock))
+                fsutil.make_dirs(os.path.dirname(lock), shared=True)
             except OSError:
                 # A store that is only read: what is left is the race between two writers.
                 _unshare_once(path, status, shared, index, keep_bytes=keep_bytes)

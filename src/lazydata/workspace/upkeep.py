@@ -1,11 +1,10 @@
-"""Single files on request: restore, read, unlock, untrack; and verify the store."""
+"""Single files on request: restore, read, unlock, untrack."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from lazydata import fsutil, links, manifest
 from lazydata.adopting import MovedError
@@ -14,18 +13,14 @@ from lazydata.errors import (
     FileBusy,
     LazydataError,
     NotTracked,
-    ObjectCorrupt,
     UsageError,
     from_os_error,
 )
 from lazydata.index import FileRow, Index
 from lazydata.manifest import Entry, Version
-from lazydata.messages import say, warn
+from lazydata.messages import say
 from lazydata.stamp import stamp_of
-from lazydata.store import Store
-from lazydata.trees import Trees
 from lazydata.workspace import Workspace
-from lazydata.workspace.inside import objects_of
 from lazydata.workspace.look import look
 from lazydata.workspace.names import wanted_version
 from lazydata.workspace.placing import put_in_place, refuse_if_open, sound
@@ -33,24 +28,11 @@ from lazydata.workspace.unsharing import unshare_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from lazydata.workspace import View
 
 _ATTEMPTS = 4
-
-
-class Damage(NamedTuple):
-    """One thing that ``verify`` found.
-
-    Args:
-        digest: of the object.
-        problem: ``corrupt`` (now in the trash), ``missing`` (listed, and nowhere), or
-            ``unknown`` (listed, not here, and a remote could not be asked).
-        paths: entries of this workspace that list it.
-    """
-
-    digest: Digest
-    problem: str
-    paths: tuple[str, ...]
 
 
 def restore(
@@ -79,6 +61,10 @@ def restore(
 
         try:
             return restore_inside(workspace, index, entry, version)
+        except FileNotFoundError as error:
+            if isinstance(error, LazydataError):
+                raise
+            raise FileBusy(f"{error.filename} went just now", hint="run it again") from error
         except OSError as error:
             raise from_os_error(error, "restore", entry.name) from error
     name = entry.path
@@ -86,8 +72,12 @@ def restore(
     place = workspace.place(name)
     try:
         for _ in range(_ATTEMPTS):
-            if _restore_once(workspace, index, entry, wanted, place.real):
-                return wanted.digest
+            try:
+                if _restore_once(workspace, index, entry, wanted, place.real):
+                    return wanted.digest
+            except FileNotFoundError as error:
+                if error.filename != place.real:
+                    raise
     except OSError as error:
         raise from_os_error(error, "restore", name) from error
     raise FileBusy(f"{name} keeps changing", hint="wait until its writer is done")
@@ -127,7 +117,7 @@ def _restore_once(
                 refuse_if_open(real, name)
             if digest not in listed[-1:]:
                 size = wanted.size if wanted.size is not None else os.stat(temp or real).st_size
-                newest = Version(digest, size, wanted.usage)
+                newest = Version(digest, size, wanted.usage, producer=wanted.producer)
                 workspace.edit(
                     index, name, lambda text, view: manifest.record(text, view, name, newest)
                 )
@@ -146,8 +136,14 @@ def _restore_once(
     return True
 
 
-def read(workspace: Workspace, index: Index, entry: Entry, version: str | None = None) -> str:
-    """A file that holds one version, checked, for reading only.
+def opened(
+    workspace: Workspace, index: Index, entry: Entry, version: str | Version | None = None
+) -> BinaryIO:
+    """One version, checked, for reading only.
+
+    Args:
+        version: a digest's prefix, or a version that the entry need not list any more; None
+            for the latest.
 
     Raises:
         ObjectMissing: it is neither stored nor on a remote.
@@ -157,11 +153,12 @@ def read(workspace: Workspace, index: Index, entry: Entry, version: str | None =
         from lazydata.workspace.inside_upkeep import read_inside
 
         inside = read_inside(workspace, index, entry, version)
-        return workspace.store.check(inside, index)
+        return workspace.store.opened(inside, index)
     workspace.place(entry.path)
     wanted = wanted_version(workspace, entry, version)
     digest = wanted.digest
-    return sound(workspace, index, entry.path, wanted, lambda: workspace.store.check(digest, index))
+    store = workspace.store
+    return sound(workspace, index, entry.path, wanted, lambda: store.opened(digest, index))
 
 
 def untrack(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> None:
@@ -253,66 +250,3 @@ def _unlock_file(real: str, index: Index, name: str) -> bool:
         row = FileRow(stamp, True, found.digest, found.fingerprint, found.seen_ns)
         index.put_files([(real, row)])
     return done
-
-
-class Checked(NamedTuple):
-    """What hashing the store again came to.
-
-    Args:
-        objects: how many were hashed.
-        corrupt: those that are in the trash now.
-    """
-
-    objects: int
-    corrupt: list[Digest]
-
-
-def check_store(store: Store, index: Index) -> Checked:
-    """Hash every object of the store again."""
-    count, corrupt = 0, []
-    for digest in store.objects():
-        count += 1
-        try:
-            store.check(digest, index, fresh=True)
-        except ObjectCorrupt:
-            corrupt.append(digest)
-        except OSError as error:
-            raise from_os_error(error, "read", store.path_of(digest)) from error
-    for name in store.packs.names():
-        try:
-            number, bad = store.check_pack(name)
-        except OSError as error:
-            raise from_os_error(error, "read", store.packs.path_of(name)) from error
-        count += number
-        corrupt += bad
-    return Checked(count, corrupt)
-
-
-def verify(workspace: Workspace, index: Index, checked: Checked) -> list[Damage]:
-    """Look for every listed version, now that the store was checked.
-
-    Returns:
-        What is wrong, with the paths of this workspace that it is about.
-    """
-    listed: dict[Digest, list[str]] = {}
-    store = workspace.store
-    trees = Trees(store, index)
-    for entry in workspace.view(index).files.values():
-        for version in entry.versions:
-            for digest, _, path in objects_of(trees, entry, version):
-                listed.setdefault(digest, []).append(path)
-    damage = [Damage(each, "corrupt", tuple(listed.get(each, ()))) for each in checked.corrupt]
-    told = {row.digest for row in damage}
-    lacking = [digest for digest in store.lacking(listed) if digest not in told]
-    if lacking:
-        from lazydata.workspace.remotes import on_remotes
-
-        there, failure = on_remotes(workspace, index, lacking)
-        if failure is not None:
-            warn(str(failure))
-        damage += [
-            Damage(digest, "unknown" if failure else "missing", tuple(listed[digest]))
-            for digest in lacking
-            if digest not in there
-        ]
-    return damage
