@@ -1123,3 +1123,22 @@ def test_empty_packets_are_sent_only_where_a_cipher_needs_them(cipher, sent):
     unpadded(connection)
     connection.send_packet(94, b"data")
     assert kinds == sent
+
+
+def test_no_compiler_is_asked_for_a_library(tmp_path: Path) -> None:
+    for name in ("gcc", "cc", "ld"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho asked > {tmp_path}/asked\n")
+        program.chmod(0o755)
+    code = (
+        "import ctypes.util; before = ctypes.util.find_library\n"
+        "from lazydata.remotes import open_remote; open_remote('ssh://me@host/x')\n"
+        "assert ctypes.util.find_library is before\n"
+        "import asyncssh; assert not (directory / 'asked').exists()\n"
+        "before('nosuchlibrary'); assert (directory / 'asked').exists()"
+    )
+    start = f"import pathlib; directory = pathlib.Path({str(tmp_path)!r})\n"
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        [sys.executable, "-c", start + code], env=os.environ | {"PATH": path}, check=True
+    )

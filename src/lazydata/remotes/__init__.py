@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SCHEMES = {
     "file": "lazydata.remotes.file:FileRemote",
     "s3": "lazydata.remotes.s3:S3Remote",
-    "ssh": "lazydata.remotes.sftp:SftpRemote",
+    "ssh": "lazydata.remotes.ssh:SftpRemote",
 }
 
 
