@@ -26,7 +26,7 @@ from lazydata.errors import (
     UsageError,
 )
 from lazydata.progress import silent
-from lazydata.remotes import base, s3_downloads, s3_uploads
+from lazydata.remotes import base, s3_address, s3_client, s3_downloads, s3_uploads
 from lazydata.remotes.s3 import S3Remote
 from lazydata.remotes.s3_client import Bucket
 
@@ -741,3 +741,28 @@ def test_memory_does_not_grow_with_the_file(remote: S3Remote, s3: Server, tmp_pa
     assert int(done.stdout) <= 250
     compared = subprocess.run(["cmp", source, f"{source}.back"], check=False)
     assert compared.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://host:9000", "https://host/base/", "http://[::1]:1", "https://host/a%20b"]
+)
+@pytest.mark.parametrize("bucket", ["abc", "a.b-c.d"])
+def test_our_rule_for_endpoints_says_what_botocores_say(
+    endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in OWNER.env.items():
+        monkeypatch.setenv(name, value)
+
+    def signed() -> list[str]:
+        address = s3_address.address_of(f"s3://{bucket}/x", {"endpoint": endpoint, "region": "r-1"})
+        client = Bucket(address, 1)._connect()
+        return [
+            client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": key}).partition(
+                "&X-Amz-Date"
+            )[0]
+            for key in ("x/packs/ab.pack", "x/a b/é?#+", "x//y/../z")
+        ]
+
+    ours = signed()
+    monkeypatch.setattr(s3_client, "_with_our_rules", lambda load: load)
+    assert ours == signed()

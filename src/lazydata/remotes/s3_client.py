@@ -24,6 +24,40 @@ _READ_SECONDS = 60
 _ATTEMPTS = 2
 # Bytes up to which a body is sent without asking for leave, which takes a round trip.
 _SENT_AT_ONCE = 64 << 10
+# The rule for a server that is not AWS, as https://smithy.io/2.0/additional-specs/rules-engine
+# has it: buckets by path. AWS needs hundreds of rules, which take as long to read as the rest.
+_RULES = "endpoint-rule-set-1"
+_BY_PATH = {
+    "version": "1.0",
+    "parameters": {
+        "Bucket": {"type": "String", "required": True},
+        "Endpoint": {"type": "String", "required": True, "builtIn": "SDK::Endpoint"},
+        "Region": {"type": "String", "required": True, "builtIn": "AWS::Region"},
+    },
+    "rules": [
+        {
+            "type": "endpoint",
+            "conditions": [
+                {"fn": "parseURL", "argv": [{"ref": "Endpoint"}], "assign": "url"},
+                {"fn": "uriEncode", "argv": [{"ref": "Bucket"}], "assign": "bucket"},
+            ],
+            "endpoint": {
+                "url": "{url#scheme}://{url#authority}{url#normalizedPath}{bucket}",
+                "properties": {
+                    "authSchemes": [
+                        {
+                            "name": "sigv4",
+                            "signingName": "s3",
+                            "signingRegion": "{Region}",
+                            "disableDoubleEncoding": True,
+                        }
+                    ]
+                },
+                "headers": {},
+            },
+        }
+    ],
+}
 
 
 class AnsweredError(Exception):
@@ -144,6 +178,8 @@ class Bucket:
                 session = Session(profile=self.address.profile)
                 loader = session.get_component("data_loader")
                 loader.list_available_services = lambda *_, **__: _Everything()
+                if self.address.endpoint:
+                    loader.load_service_model = _with_our_rules(loader.load_service_model)
                 parsers = session.get_component("response_parser_factory")
                 parsers.set_parser_defaults(timestamp_parser=_time_of)
                 # botocore's own prompt would read the terminal, from a thread.
@@ -194,6 +230,15 @@ class _Everything(list[str]):
 
     def __contains__(self, name: object) -> bool:
         return True
+
+
+def _with_our_rules(load: Callable[..., Any]) -> Callable[..., Any]:
+    def load_service_model(service: str, kind: str, *more: Any, **others: Any) -> Any:
+        if (service, kind) == ("s3", _RULES):  # no other service: profiles may ask STS
+            return _BY_PATH
+        return load(service, kind, *more, **others)
+
+    return load_service_model
 
 
 def _time_of(text: Any) -> Any:
