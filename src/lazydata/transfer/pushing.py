@@ -21,7 +21,8 @@ from lazydata.progress import Meter
 from lazydata.remotes.candidates import HALF_GRACE
 from lazydata.remotes.claims import ROWS_AT_MOST, Row
 from lazydata.remotes.threads import in_thread, spread
-from lazydata.repository import Placed, Repository
+from lazydata.remotes.uploading import Placed
+from lazydata.repository import Repository
 from lazydata.transfer.limits import IN_FLIGHT, Bytes, Cause
 from lazydata.transfer.plan import parcels
 
