@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import nox
@@ -75,8 +76,10 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST_PYTHON)
 def minimums(session: nox.Session) -> None:
-    """All tests, with the oldest dependencies that pyproject.toml allows."""
-    requirements = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+    """All tests, with the oldest dependencies that pyproject.toml allows, also those of extras."""
+    extras = PYPROJECT["project"]["optional-dependencies"].values()
+    texts = [*PYPROJECT["project"]["dependencies"], *chain.from_iterable(extras)]
+    requirements = [Requirement(text) for text in texts]
     oldest = [f"{r.name}=={lower_bound(r.specifier)}" for r in requirements]
     session.log("with %s", ", ".join(oldest))
     session.install("-e", ".", *oldest, *group("test"))
@@ -140,7 +143,12 @@ def build(session: nox.Session) -> None:
 def check_wheel(session: nox.Session, wheel: Path) -> None:
     """Fail unless the wheel carries what others rely on."""
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("lazydata/py.typed", "lazydata/report/page.html", ".dist-info/licenses/LICENSE"):
+    for wanted in (
+        "lazydata/py.typed",
+        "lazydata/cli/output.schema.json",
+        "lazydata/report/page.html",
+        ".dist-info/licenses/LICENSE",
+    ):
         if not any(name.endswith(wanted) for name in names):
             session.error(f"{wheel.name} has no {wanted}")
 

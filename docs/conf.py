@@ -21,7 +21,7 @@ nitpicky = True
 # Errors are on the page of exit codes; what is Python's own has no page here.
 nitpick_ignore_regex = [
     ("py:exc", r"[A-Z]\w+"),
-    ("py:class", r"(os|datetime)\..*|lazydata\.api\.AnyPath"),
+    ("py:class", r"(os|datetime)\..*|lazydata\.api\.AnyPath|PathT"),
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -34,20 +34,22 @@ html_theme = "furo"
 html_title = f"lazydata {release}"
 
 
-def helps(command: Any, names: tuple[str, ...]) -> Iterator[str]:
+def helps(command: Any, names: tuple[str, ...], above: Any = None) -> Iterator[str]:
     """What ``--help`` says of a command and of those in it, as sections of a page."""
     if command.hidden:
         return
-    context = typer.Context(command, info_name=" ".join(names), terminal_width=100)
+    context = typer.Context(
+        command, above, info_name=names[-1], terminal_width=80, **command.context_settings
+    )
     yield f"## {' '.join(names)}\n\n```text\n{command.get_help(context)}\n```\n"
     for name, each in getattr(command, "commands", {}).items():
-        yield from helps(each, (*names, name))
+        yield from helps(each, (*names, name), context)
 
 
 def write_helps(_: object) -> None:
     """Make the page of all helps anew, from the commands as they are."""
     top = typer.main.get_command(commands)
-    text = "\n".join(["# What --help says\n", *helps(top, ("lazydata",))])
+    text = "\n".join(["# What `--help` says\n", *helps(top, ("lazydata",))])
     Path(__file__).with_name("reference").joinpath("help.md").write_text(text, encoding="utf-8")
 
 

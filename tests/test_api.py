@@ -43,7 +43,7 @@ print(json.dumps(told))
 
 
 def test_every_example_runs(desk):
-    names = [*FUNCTIONS, "Workspace", "Rows"]
+    names = [*FUNCTIONS, "Workspace", "LazydataError", "Rows"]
     process = desk.popen(EXAMPLES, json.dumps(names))
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -192,11 +192,35 @@ def test_what_was_left_is_an_error_that_names_it(project):
             try:
                 call("x.csv")
             except lazydata.LazydataError as error:
-                found.append([error.exit_code, any("x.csv" in line for line in error.left)])
+                told = error.left[0], str(error)
+                found.append([error.exit_code, *("x.csv" in text for text in told)])
         print(json.dumps(found))
         """
     )
-    assert json.loads(told.stdout) == [[3, True], [3, True]]
+    assert json.loads(told.stdout) == [[3, True, True], [3, True, True]]
+
+
+def test_an_error_tells_some_of_what_was_left_and_spells_names_out(project):
+    items = "".join(
+        f'  - path: "{number}\\e[31m.csv"\n    hash: blake3:{number:064x}\n'
+        for number in range(1, 9)
+    )
+    project.write("lazydata.yml", f"version: 2\nfiles:\n{items}")
+    told = project.run_code(
+        """
+        import json, lazydata
+        try:
+            lazydata.pull(".")
+        except lazydata.LazydataError as error:
+            print(json.dumps([len(error.left), str(error)]))
+        """
+    )
+    count, text = json.loads(told.stdout)
+    assert count == 8
+    assert len(text.splitlines()) == 7
+    assert "3 more, in `left`" in text
+    assert "\x1b" not in text
+    assert "1\\x1b[31m.csv" in text
 
 
 def test_a_call_is_no_output_of_the_program(project):
@@ -228,6 +252,23 @@ def test_what_is_shown_is_escaped():
         assert "and 10 more" in text
     assert repr(Rows()) == "(nothing)"
     assert Rows()._repr_html_() == "<p>(nothing)</p>"
+
+
+def test_what_says_nothing_is_not_shown(project):
+    project.record(("x.txt", b"1"))
+    shown = json.loads(
+        project.run_code(
+            """
+            import json, lazydata
+            info = lazydata.info("x.txt")
+            print(json.dumps([repr(info), info._repr_html_(), repr(info.versions)]))
+            """
+        ).stdout
+    )
+    for text in shown:
+        assert "stored" in text
+        for name in ("problem", "files", "unasked", "commit"):
+            assert name not in text
 
 
 KERNEL = """

@@ -505,14 +505,15 @@ def test_example_of_a_service_does_what_the_page_says(service, checked_out, orig
 
 def test_hooks_for_pre_commit_are_those_that_the_page_names(runner):
     offered = YAML(typ="safe", pure=True).load(HOW_TO.parent.parent / ".pre-commit-hooks.yaml")
-    named, local = examples("pre-commit.md")["Hooks for pre-commit"]
+    local, named = examples("pre-commit.md")["Hooks for pre-commit"]
     ids = {"lazydata-check", "lazydata-push-check"}
     assert {hook["id"] for hook in offered} == ids
     assert {hook["id"] for repo in named["repos"] for hook in repo["hooks"]} == ids
     assert set(named["default_install_hook_types"]) == {"pre-commit", "pre-push"}
     ours = {hook["id"]: hook for repo in local["repos"] for hook in repo["hooks"]}
     for hook in offered:
-        assert ours[hook["id"]]["entry"] == hook["entry"]
+        for key in ("entry", "stages", "pass_filenames", "always_run"):
+            assert ours[hook["id"]][key] == hook[key]
     assert play(runner, {}, [ours["lazydata-check"]["entry"]]) == [0]
     runner.write(X, b"another table\n")
     assert play(runner, {}, [ours["lazydata-check"]["entry"]]) == [4]

@@ -258,7 +258,7 @@ def test_graph_is_a_tree_of_what_was_made_from_what(used):
         "src/gone.py  (not there)",
         "└── data/images/  (1.0 KiB)",
         "src/plot.py",
-        "├── data/old.csv  (an earlier version, 1.0 KiB)",
+        "├── data/old.csv  (an earlier version)",
         "└── data/raw.csv  (1.0 KiB)",
         "No script is recorded of 1 entry:",
         "    unused.csv",
@@ -313,7 +313,7 @@ def test_impact_and_why(used):
     )
     said = used.run_cli("why", "src/plot.py").stdout.splitlines()
     assert said[1:] == [
-        "├── data/old.csv  (an earlier version, 1.0 KiB)",
+        "├── data/old.csv  (an earlier version)",
         "└── data/raw.csv  (1.0 KiB)",
     ]
     assert used.json_cli("why", "src/plot.py")["sources"] == ["data/old.csv", "data/raw.csv"]

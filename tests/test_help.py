@@ -6,22 +6,22 @@ import pytest
 import typer
 
 from lazydata.cli.app import app
-from lazydata.cli.examples import EXAMPLES
+from lazydata.cli.examples import EXAMPLES, FIRST_STEPS
 
-WIDTH = 100  # columns
+WIDTH = 80  # columns
 
 
 def commands(command=None, names=()):
-    """The names of every command, each with the command itself."""
+    """The names of every command and of every group, each with the command itself."""
     command = command or typer.main.get_command(app)
-    if not hasattr(command, "commands"):
-        yield names, command
-        return
-    for name, each in command.commands.items():
+    yield names, command
+    for name, each in getattr(command, "commands", {}).items():
         yield from commands(each, (*names, name))
 
 
-COMMANDS = {" ".join(names): command for names, command in commands() if not command.hidden}
+SHOWN = {" ".join(names): command for names, command in commands() if not command.hidden}
+GROUPS = [name for name, command in SHOWN.items() if hasattr(command, "commands")]
+COMMANDS = {name: command for name, command in SHOWN.items() if name not in GROUPS}
 
 
 def test_every_command_has_examples_and_nothing_else_has():
@@ -29,7 +29,9 @@ def test_every_command_has_examples_and_nothing_else_has():
 
 
 @pytest.mark.parametrize(
-    ("name", "line"), [(name, line) for name, lines in EXAMPLES.items() for line, _ in lines]
+    ("name", "line"),
+    [(name, line) for name, lines in EXAMPLES.items() for line, _ in lines]
+    + [(line.split()[1], line) for line, _ in FIRST_STEPS],
 )
 def test_an_example_is_understood(name, line):
     words = shlex.split(line.partition(" > ")[0])
@@ -47,8 +49,15 @@ def test_help_fits_the_terminal_and_shows_its_examples(name):
         assert what in shown
 
 
-def test_the_list_of_commands_cuts_no_sentence():
-    shown = typer.main.get_command(app).get_help(
-        typer.Context(typer.main.get_command(app), info_name="lazydata", terminal_width=80)
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_list_of_commands_cuts_no_sentence(name):
+    shown = SHOWN[name].get_help(
+        typer.Context(SHOWN[name], info_name=f"lazydata {name}".strip(), terminal_width=80)
     )
     assert [line for line in shown.splitlines()[1:] if line.endswith("...")] == []
+
+
+def test_the_first_steps_are_shown(desk):
+    shown = desk.run_cli("--help").stdout
+    for line, what in FIRST_STEPS:
+        assert f"    {line}\n        {what}\n" in shown

@@ -75,7 +75,7 @@ def info(path: str | os.PathLike[str], *, check: bool = False) -> Info:
 
     Returns:
         What it is, who made and uses it, where its versions are, and for some formats what
-        is in it. ``pip install lazydata[inspect]`` brings packages that read more of them.
+        is in it. ``pip install 'lazydata[inspect]'`` brings packages that read more of them.
 
     Raises:
         NotTracked: neither ``lazydata.yml`` nor git's history of it lists the path.

@@ -13,12 +13,29 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: names in a stranger's manifest may hold control characters."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+_TOLD = 5  # lines about what was left: a traceback is all that some see of an error
+
+
 class LazydataError(Exception):
-    """Base of all errors of lazydata.
+    """Base of all errors of lazydata. As text it is printable, whatever its message holds.
 
     Args:
         message: what is wrong, naming the path, object or remote.
         hint: what to do next, one line, or None.
+
+    Example:
+        >>> try:
+        ...     lazydata.info("nowhere.csv")
+        ... except lazydata.LazydataError as error:
+        ...     error.message, error.hint, error.exit_code
+        ('lazydata.yml lists nothing at nowhere.csv', '`lazydata ls` shows what it lists', 12)
     """
 
     exit_code = 1
@@ -30,7 +47,7 @@ class LazydataError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.hint})" if self.hint else self.message
+        return printable(f"{self.message} ({self.hint})" if self.hint else self.message)
 
 
 class UsageError(LazydataError):
@@ -60,6 +77,12 @@ class TransferIncomplete(LazydataError):
     def __init__(self, message: str, *, left: tuple[str, ...] = (), hint: str | None = None):
         super().__init__(message, hint=hint)
         self.left = left
+
+    def __str__(self) -> str:
+        lines = [super().__str__(), *map(printable, self.left[:_TOLD])]
+        if len(self.left) > _TOLD:
+            lines.append(f"and {len(self.left) - _TOLD:,} more, in `left`")
+        return "\n  ".join(lines)
 
 
 class NotAWorkspace(LazydataError):
@@ -97,7 +120,7 @@ class ManifestInvalid(LazydataError):
         self.file, self.line, self.column, self.shown = file, line, column, shown
 
     def __str__(self) -> str:
-        return "\n".join((super().__str__(), *self.shown))
+        return "\n".join((super().__str__(), *map(printable, self.shown)))
 
 
 class ManifestChanged(LazydataError):

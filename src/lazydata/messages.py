@@ -10,6 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from lazydata.errors import printable as printable
+
 if TYPE_CHECKING:
     import logging
 
@@ -30,14 +32,7 @@ def warn(message: str) -> None:
 
 
 def _placed(message: str) -> str:
-    return f"{about}: {message}" if about else message
-
-
-def printable(text: str) -> str:
-    """Text for a terminal: names in a stranger's manifest may hold control characters."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return printable(f"{about}: {message}" if about else message)  # for any handler
 
 
 def _logger() -> logging.Logger:
@@ -48,7 +43,7 @@ def _logger() -> logging.Logger:
         def emit(self, record: logging.LogRecord) -> None:
             try:
                 if sys.stderr is not None:
-                    sys.stderr.write(f"lazydata: {printable(record.getMessage())}\n")
+                    sys.stderr.write(f"lazydata: {record.getMessage()}\n")
                     sys.stderr.flush()
             except (OSError, ValueError):
                 pass  # a closed stderr must not fail the user's program

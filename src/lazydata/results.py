@@ -174,12 +174,12 @@ class Info:
 
     def __repr__(self) -> str:
         lines = []
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in _told([self]):
+            value = getattr(self, name)
             if isinstance(value, Rows):
-                lines += [field.name, *(f"  {line}" for line in repr(value).splitlines())]
+                lines += [name, *(f"  {line}" for line in repr(value).splitlines())]
             else:
-                lines.append(f"{field.name:<10}{_cell(field.name, value)}".rstrip())
+                lines.append(f"{name:<10}{_cell(name, value)}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -225,7 +225,7 @@ class Pulled:
 
 
 class Rows(tuple[T, ...]):
-    """A tuple of results that shows itself as a table.
+    """A tuple of results that shows itself as a table, without columns that say nothing.
 
     Example:
         >>> Rows([ColumnInfo("id", "int"), ColumnInfo("name", "text")])
@@ -266,10 +266,16 @@ def _more(rows: Sequence[object]) -> list[str]:
     return [f"and {left:,} more"] if left > 0 else []
 
 
+def _told(rows: Sequence[Any]) -> list[str]:
+    """The attributes that say something of at least one of some results, which are of one kind."""
+    names = [field.name for field in fields(rows[0])]
+    return [name for name in names if any(getattr(row, name) not in (None, (), "") for row in rows)]
+
+
 def _table(rows: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
     if not rows:
         return [], []
-    names = [field.name for field in fields(rows[0])]
+    names = _told(rows)
     return names, [[_cell(name, getattr(row, name)) for name in names] for row in rows]
 
 
@@ -294,8 +300,8 @@ def _cell(name: str, value: Any) -> str:
 
 def _fields_html(value: Any) -> str:
     rows = "".join(
-        f"<tr><th>{html.escape(field.name)}</th><td>{_inner(field.name, value)}</td></tr>"
-        for field in fields(value)
+        f"<tr><th>{html.escape(name)}</th><td>{_inner(name, value)}</td></tr>"
+        for name in _told([value])
     )
     return f"<table><tbody>{rows}</tbody></table>"
 

@@ -34,9 +34,10 @@ def track(
     one is restored or downloaded, and an unchanged one costs some microseconds.
 
     Args:
-        path: of the file, relative to the working directory as for ``open``.
+        path: of a file or a directory, relative to the working directory as for ``open``.
         usage: the script to record, relative to the workspace; the caller's by default.
-        output: this program made the file, so it is newer than any recorded version.
+        output: this program made the file, so it is newer than any recorded version, and
+            the script is its producer. It must exist.
         on_change: ``version`` records new and changed files, ``warn`` only says so,
             ``error`` raises ``FileChanged``; by default what ``LAZYDATA_ON_CHANGE``
             or the manifest's ``on_change:`` says, else ``version``.

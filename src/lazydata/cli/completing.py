@@ -45,10 +45,17 @@ def paths(incomplete: str) -> list[str]:
     with _opened(directory) as (workspace, view, index):
         from lazydata.workspace.names import name_of
 
+        def below(above: str) -> set[str]:
+            return _listed(view, above) or _inside(workspace, view, index, above)
+
         above = name_of(workspace, directory, os.getcwd())
-        below = _listed(view, above) or _inside(workspace, view, index, above)
+        found = sorted(name for name in below(above) if name.startswith(beginning))
+        if len(found) == 1 and found[0].endswith("/"):
+            # Alone it would be taken for all that was meant, and get a space after it.
+            inside = below(f"{above}/{found[0]}".strip("/"))
+            found += sorted(found[0] + name for name in inside)
     shown = incomplete[: len(incomplete) - len(beginning)]
-    return sorted({shown + name for name in below if name.startswith(beginning)})
+    return [shown + name for name in found]
 
 
 @_quiet

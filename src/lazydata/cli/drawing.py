@@ -79,11 +79,11 @@ def tree(
                 yield _line(before + branch, name, "", "faint", how)
                 continue
             again = "cycle" if name in open_ else "above" if name in done and links[name] else ""
-            notes = [n for n in (_about(graph.nodes[name], name in absent), again) if n]
-            if parent is not None and (parent, name) in older:
-                notes.insert(0, "an earlier version")
-            text = f"  ({', '.join(notes)})" if notes else ""
-            yield _line(before + branch, name, text, _tone(graph.nodes[name]), how)
+            node = graph.nodes[name]
+            about = _about(node, name in absent, parent is not None and (parent, name) in older)
+            notes = ", ".join(each for each in (about, again) if each)
+            text = f"  ({notes})" if notes else ""
+            yield _line(before + branch, name, text, _tone(node), how)
             if again:
                 continue
             done.add(name)
@@ -126,9 +126,11 @@ def _both(edge: Edge) -> list[tuple[str, str]]:
     return [(edge.script, edge.path), (edge.path, edge.script)]
 
 
-def _about(node: Node, absent: bool) -> str:
+def _about(node: Node, absent: bool, older: bool) -> str:
     if node.entry is None:
-        return "not there" if absent else ""
+        return ", ".join(["an earlier version"] * older + ["not there"] * absent)
+    if older:
+        return "an earlier version"  # a size would be that of the latest one
     latest = node.entry.latest
     files = f", {latest.files:,} files" if latest.files is not None else ""
     return size(latest.size) + files if latest.size is not None else ""

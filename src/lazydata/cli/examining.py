@@ -55,7 +55,7 @@ def info(
 ) -> None:
     """Show what something is, who uses it, and where it is.
 
-    Of tables, arrays, images and databases also what is in them: `pip install lazydata[inspect]`
+    Of tables, arrays, images and databases also what is in them: `pip install 'lazydata[inspect]'`
     brings what reads the formats that Python does not know.
     """
     from lazydata.cli import render_info
@@ -108,7 +108,8 @@ def impact(path: Path, everything: All = False, json: Json = False) -> None:
 @commands.command()
 def report(
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="- for standard output.")
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="What to write; - is standard output."),
     ] = "report.html",
 ) -> None:
     """Write a page about the workspace, to be browsed.

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import typer
 
+# What a newcomer types, below the help of lazydata itself.
+FIRST_STEPS = [
+    ("lazydata init", "once, in the top directory of a project"),
+    ("lazydata track data/x.csv", 'or track("data/x.csv") in the code that reads it'),
+    ("lazydata add-remote /srv/share/lazydata", "once: a directory, a bucket, or a server"),
+    ("lazydata push", "send what the remote lacks, and commit lazydata.yml"),
+    ("lazydata pull .", "in a clone: get the files; track() gets them, too"),
+]
+
 # By the names of the command and, where it is in a group, of the group before it.
 EXAMPLES = {
     "init": [
@@ -95,20 +104,21 @@ EXAMPLES = {
 
 
 def attach(app: typer.Typer) -> None:
-    """Put the examples below the help of each command.
+    """Put the examples below the help of each command, and the first steps below that of all.
 
     Args:
         app: with all of its commands, and groups of them.
     """
+    app.info.epilog = _told("First steps", FIRST_STEPS)
     groups = {"": app} | {f"{each.name} ": each.typer_instance for each in app.registered_groups}
     for prefix, group in groups.items():
         for command in group.registered_commands if group else ():
             own = command.name or getattr(command.callback, "__name__", "")
-            command.epilog = _told(EXAMPLES.get(f"{prefix}{own}", []))
+            command.epilog = _told("Examples", EXAMPLES.get(f"{prefix}{own}", []))
 
 
-def _told(lines: list[tuple[str, str]]) -> str | None:
+def _told(title: str, lines: list[tuple[str, str]]) -> str | None:
     if not lines:
         return None
     # The mark keeps the lines as they are.
-    return "\b\nExamples:\n" + "\n".join(f"  {line}\n      {what}" for line, what in lines)
+    return f"\b\n{title}:\n" + "\n".join(f"  {line}\n      {what}" for line, what in lines)

@@ -17,7 +17,10 @@ def install(
         bool, typer.Option("--hooks", help="Also pre-push, post-checkout and post-merge.")
     ] = False,
 ) -> None:
-    """Let git merge lazydata.yml by entry, in the repository that we are in."""
+    """Let git merge lazydata.yml by entry.
+
+    In the repository that we are in; each clone needs it once.
+    """
     from lazydata.workspace import git_setup
 
     _tell(git_setup.install(".", hooks=hooks))

@@ -20,15 +20,21 @@ def add_remote(
         str,
         typer.Argument(metavar="URL", help="s3://bucket/prefix, ssh://user@host/path, or a path."),
     ],
-    name: Annotated[Optional[str], typer.Option(help="Default: origin.")] = None,  # noqa: UP045
+    name: Annotated[
+        Optional[str],  # noqa: UP045  # typer reads annotations at run time
+        typer.Option(metavar="NAME", help="What to call it; by default origin."),
+    ] = None,
     endpoint: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="URL of an S3-compatible server."),
+        typer.Option(metavar="URL", help="Of a server that speaks S3 and is not Amazon's."),
     ] = None,
-    region: Annotated[Optional[str], typer.Option(help="Of the S3 bucket.")] = None,  # noqa: UP045
+    region: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Of the S3 bucket."),
+    ] = None,
     profile: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Of your AWS settings; kept in your own file."),
+        typer.Option(metavar="NAME", help="Of your AWS settings; kept in your own file."),
     ] = None,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Try it first.")] = True,
 ) -> None:
@@ -101,7 +107,14 @@ def push(
 
 @commands.command()
 def pull(
-    paths: Paths = None,
+    paths: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[PATH]...",
+            help="Entries, directories, or scripts.",
+            autocompletion=completing.paths,
+        ),
+    ] = None,
     recursive: Recursive = False,
     remote: Annotated[
         Optional[str],  # noqa: UP045

@@ -83,9 +83,12 @@ def _pre_push(git: Git, updates: Sequence[tuple[str, str]]) -> int:
     try:
         for each in found:
             upload(each)
-    except LazydataError as error:
-        for line in error.left if isinstance(error, TransferIncomplete) else ():
+    except TransferIncomplete as error:
+        for line in error.left:
             warn(line)
+        warn(f"not pushed, since the data could not be uploaded: {error.message}")
+        return 1
+    except LazydataError as error:
         warn(f"not pushed, since the data could not be uploaded: {error}")
         return 1
     return 0
