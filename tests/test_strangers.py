@@ -257,3 +257,83 @@ def put_object(remote, data, digest):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return name
+
+
+# -- a manifest that is somebody else's file
+
+
+@pytest.mark.parametrize("target", ["../notes.yml", ".git/info/exclude"])
+def test_a_manifest_that_is_a_symlink_is_not_written_where_it_leads(desk, target):
+    """A file with only comments is a manifest; a shell that reads it would run what we add."""
+    there = (desk.root / target).resolve()
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.write_text("# mine\n")
+    desk.manifest_file.symlink_to(target)
+    desk.write("$(id).csv", GOOD)
+    done = desk.run_cli("track", "$(id).csv", code=2)
+    assert "lazydata.yml leads" in done.stderr
+    assert there.read_text() == "# mine\n"
+    assert desk.manifest_file.is_symlink()
+
+
+def test_a_manifest_may_be_a_symlink_within_the_workspace(desk):
+    desk.write("conf/data.yml", "version: 2\nfiles:\n")
+    desk.manifest_file.symlink_to("conf/data.yml")
+    desk.record((X, GOOD))
+    assert b"data/x.csv" in desk.read("conf/data.yml")
+    assert desk.manifest_file.is_symlink()
+
+
+# -- the memory of a workspace, that a repository brought along
+
+MEMORY = ["baselines", "displaced", "pushed", "id", "lock", ".gitignore"]
+
+
+@pytest.mark.parametrize("name", ["", *MEMORY])
+def test_a_memory_of_symlinks_is_not_written_where_they_lead(desk, remote, tmp_path, name):
+    """What is appended there holds names that the stranger chose: to a shell it is code."""
+    there = tmp_path / "home" / "there"
+    there.mkdir(parents=True)
+    (there / "file").write_text("# mine\n")
+    desk.write(
+        "lazydata.yml",
+        f"version: 2\nremotes:\n  origin:\n    url: {remote.as_uri()}\nfiles:\n",
+    )
+    if name:
+        (desk.root / ".lazydata").mkdir()
+        (desk.root / ".lazydata" / name).symlink_to(there / "file")
+    else:
+        (desk.root / ".lazydata").symlink_to(there)
+    for content in (b"one", b"two"):
+        desk.write("$(id).csv", content)
+        for command in (["track", "$(id).csv"], ["push"], ["pull", "."], ["status"], ["gc"]):
+            done = desk.run_cli(*command, code=None)
+            assert "Traceback" not in done.stderr
+    assert os.listdir(there) == ["file"]
+    assert (there / "file").read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize("told", ["../../../out", "a" * 31, "A" * 32, "\0" * 32, ""])
+def test_an_id_that_is_none_names_no_file(project, told):
+    project.write(".lazydata/id", told)
+    project.write(X, GOOD)
+    done = project.run_cli("track", X, code=2)
+    assert ".lazydata/id holds no id" in done.stderr
+    assert not list(project.base.rglob("out"))
+
+
+# -- what is written beside data
+
+
+@pytest.mark.parametrize("kind", ["to nothing", "to an empty file"])
+def test_a_report_is_not_written_where_a_symlink_leads(desk, write_manifest, tmp_path, kind):
+    """A shell that reads the page runs what a name in it says."""
+    write_manifest("$(id)")
+    there = tmp_path / "profile"
+    if kind == "to an empty file":
+        there.write_bytes(b"")
+    (desk.root / "report.html").symlink_to(there)
+    for arguments in ([], ["-o", "report.html"]):
+        done = desk.run_cli("report", *arguments, code=None)
+        assert done.returncode == 2, done.stdout
+    assert not there.exists() or there.read_bytes() == b""

@@ -11,7 +11,15 @@ from lazydata import links
 from lazydata.arrivals import Inbox
 from lazydata.digest import Digest, Hashed, hash_file
 from lazydata.errors import FileBusy, ObjectCorrupt, ObjectMissing
-from lazydata.fsutil import add_name, flush_files, flush_names, fsync_dir, make_dirs, remove
+from lazydata.fsutil import (
+    add_name,
+    flush_files,
+    flush_names,
+    fsync_dir,
+    hand_on,
+    make_dirs,
+    remove,
+)
 from lazydata.index import FileRow, Index
 from lazydata.lease import has_writer
 from lazydata.stamp import Stamp, stamp_of
@@ -139,7 +147,9 @@ class Adopting(Inbox):
                 if again.digest != hashed.digest:
                     raise MovedError(path)
             if how != "hardlink":
-                # Others may read the object if they may read the file, and no more.
+                # Others may read the object if they may read the file, and no more: what counts
+                # is the file's mode, not the umask of whoever stores it.
+                hand_on(temp)
                 os.chmod(temp, os.stat(temp).st_mode & mode | 0o400)
         except BaseException:
             remove(temp)

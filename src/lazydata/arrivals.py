@@ -88,7 +88,10 @@ class Arrival(AbstractContextManager["Path"]):
         return os.path.join(self._directory, f"{self._name}.{unique}.part")
 
     def _take_up(self) -> None:
-        """Have the largest file that somebody gave up: a rename, so only one gets it."""
+        """Have the largest file that somebody gave up: a rename, so only one gets it.
+
+        In a store of several users some are another's, and not to be written by us.
+        """
         found = []
         for each in [*os.scandir(self._directory)]:
             if each.name.startswith(self._name + ".") and each.name.endswith(".part"):
@@ -96,7 +99,8 @@ class Arrival(AbstractContextManager["Path"]):
                     status = each.stat(follow_symlinks=False)
                 except OSError:
                     continue
-                if _is_abandoned(each.name, status.st_mtime):
+                is_ours = os.access(each.path, os.R_OK | os.W_OK)
+                if is_ours and _is_abandoned(each.name, status.st_mtime):
                     found.append((status.st_size, each.path))
         for _, path in sorted(found, reverse=True)[:1]:
             try:

@@ -13,7 +13,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from lazydata.digest import Digest
 from lazydata.errors import UsageError
@@ -89,6 +89,10 @@ class Baseline:
 
     def get(self, path: str) -> Digest | None:
         """The baseline of one path, or None where it is unknown."""
+        return self.last(path)[1]
+
+    def last(self, path: str) -> tuple[int, Digest | None]:
+        """The same, with where its line begins: that moves whenever it is set, to the same too."""
         lines, key = _read(self._baselines), _escape(path) + b"\t"
         end = len(lines)
         while (at := lines.rfind(key, 0, end)) >= 0:
@@ -96,9 +100,9 @@ class Baseline:
                 stop = lines.find(b"\n", at)
                 found = _digest(lines[at + len(key) : stop if stop >= 0 else len(lines)])
                 if found is not None:
-                    return found or None
+                    return at, found or None
             end = at
-        return None
+        return -1, None
 
     def all(self) -> dict[str, Digest]:
         """Every path that has one, with its baseline."""
@@ -110,7 +114,7 @@ class Baseline:
 
     def _known(self, wanted: Collection[bytes] | None) -> dict[str, Digest]:
         known: dict[str, Digest] = {}
-        for line in _read(self._baselines).split(b"\n"):
+        for line in _lines(self._baselines):
             key, _, text = line.rpartition(b"\t")
             if wanted is not None and key not in wanted:
                 continue
@@ -156,7 +160,7 @@ class Baseline:
     def journal(self) -> list[tuple[float, str, Digest]]:
         """Displaced versions: when (seconds since the epoch), path, digest; oldest first."""
         rows = []
-        for line in _read(self._journal).split(b"\n"):
+        for line in _lines(self._journal):
             when, _, rest = line.partition(b"\t")
             key, _, text = rest.rpartition(b"\t")
             digest = _digest(text)
@@ -171,7 +175,7 @@ class Baseline:
         starts = [_escape(url) + b"\t" for url in urls]
         wanted = {start + d.encode(): d for d in digests for start in starts}
         # In one go: every push asks this of all it sends. A torn line fits nothing.
-        lines = _read(self._pushed).split(b"\n") if wanted else ()
+        lines = _lines(self._pushed) if wanted else ()
         return {wanted[line] for line in lines if line in wanted}
 
     def add_pushed(self, url: str, digests: Iterable[Digest]) -> None:
@@ -189,6 +193,16 @@ def _read(path: str) -> bytes:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return b""
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """One by one: a stranger's repository may bring a file of nothing but line breaks."""
+    try:
+        with open(_open(path, os.O_RDONLY), "rb") as file:
+            for line in file:
+                yield line.removesuffix(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
 
 
 def _open(path: str, flags: int) -> int:

@@ -124,15 +124,30 @@ def make_dirs(path: str, *, durable: bool = True, shared: bool = False) -> None:
     if parent != path:
         make_dirs(parent, durable=durable, shared=shared)
     try:
-        os.mkdir(path)
-    except FileExistsError:
-        if not os.path.isdir(path):
+        make = _make_shared if shared else os.mkdir
+        make(path)
+    except OSError:
+        if not os.path.isdir(path):  # else somebody was faster
             raise
     else:
-        if shared:
-            hand_on(path)
         if durable:
             fsync_dir(parent)
+
+
+def _make_shared(path: str) -> None:
+    """Make a directory; where it is the group's, the group may use it from its first moment on."""
+    above = os.path.dirname(path)
+    if not os.stat(above).st_mode & stat.S_ISGID:
+        os.mkdir(path)
+        return
+    temp = temp_name(above)
+    os.mkdir(temp)
+    try:
+        hand_on(temp)
+        os.rename(temp, path)  # also over an empty one, which somebody made just now
+    except BaseException:
+        os.rmdir(temp)
+        raise
 
 
 def hand_on(path: str) -> None:
@@ -146,6 +161,24 @@ def hand_on(path: str) -> None:
         wanted = mode | above & (0o070 if stat.S_ISDIR(mode) else 0o040)
         if wanted != mode:
             os.chmod(path, stat.S_IMODE(wanted))
+
+
+def readers(directory: str) -> int:
+    """The read bits of the mode that a new file in a directory gets; see ``hand_on``.
+
+    Args:
+        directory: absolute; it may be missing yet.
+    """
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    try:
+        with open("/proc/self/status", "rb") as file:  # asking the system would set it for a moment
+            umask = int(file.read().partition(b"Umask:")[2].split(None, 1)[0], 8)
+    except (OSError, IndexError, ValueError):
+        umask = os.umask(0o077)
+        os.umask(umask)
+    group = 0o040 if os.stat(directory).st_mode & stat.S_ISGID else 0
+    return 0o444 & ~umask | group
 
 
 def temp_name(directory: str, kind: str = "") -> str:
@@ -226,13 +259,16 @@ def write_new(path: str, data: bytes, *, mode: int = 0o666) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: str, data: bytes, *, temp_dir: str | None = None) -> None:
+def write_atomic(
+    path: str, data: bytes, *, temp_dir: str | None = None, shared: bool = False
+) -> None:
     """Write a whole file so that a reader, or a crash, sees the old one or the new one.
 
     Args:
         path: of the file; its mode is kept where it exists, else the umask decides.
         data: all its bytes.
         temp_dir: where the temp file goes; on the same file system as ``path``.
+        shared: hand it on to the group; see ``hand_on``.
     """
     temp = temp_name(temp_dir or os.path.dirname(path))
     descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -242,6 +278,8 @@ def write_atomic(path: str, data: bytes, *, temp_dir: str | None = None) -> None
             file.flush()
             if os.path.exists(path):
                 keep_mode(path, temp)
+            if shared:
+                hand_on(temp)
             os.fsync(file.fileno())
         replace(temp, path)
     except BaseException:

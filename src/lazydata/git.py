@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from lazydata.errors import GitFailed, UsageError
-from lazydata.messages import printable
+from lazydata.messages import printable, typed
 
 # What a hook, or a `git` above us, has set about *its* repository.
 _THEIRS = (
@@ -34,7 +34,8 @@ _PRUNED = "references pruned commits"  # of an old reflog; what is gone needs no
 _ON_ONE_LINE = 500  # names; a command line has an end
 # Bytes of one file, and of all that are read in one go: git stores a thousand times as many in
 # as good as none, and a clone brings them unseen.
-_LARGEST, _MOST = 256 << 20, 4 << 30
+_LARGEST, _MOST = 256 << 20, 1 << 30
+_AT_ONCE = 64  # files; some manifests are large
 _COMMIT = "%H%x00%an%x00%ae%x00%ct%x00%s"
 _RAW = rb":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*\0([^\0]+)\0"
 # The tree of nothing, by the length of the repository's hashes.
@@ -160,7 +161,7 @@ class Git:
             first = printable(said.splitlines()[0]) if said else f"it ended with {done.returncode}"
             raise GitFailed(
                 f"git {command} failed in {self.top}: {first.removeprefix('fatal: ')}",
-                hint=f"`git -C {self.top} status` shows whether the repository can be read",
+                hint=f"`git -C {typed(self.top)} status` shows whether the repository can be read",
             )
         return done.stdout
 
@@ -241,6 +242,25 @@ class Git:
         if lacking and self.get("extensions.partialClone"):
             self._refuse_promised(lacking, name)
         return found
+
+    def in_turns(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """Names in their order, so many at a time as memory holds what they name.
+
+        Args:
+            names: ids of blobs, or ``COMMIT:NAME``.
+        """
+        told = self.run("cat-file", "--batch-check=%(objectsize)", stdin=_lines(names))
+        some: list[str] = []
+        held = 0
+        for name, word in zip(names, told.splitlines(), strict=False):
+            size = int(word) if word.isdigit() else 0  # one that is not there
+            if some and (len(some) == _AT_ONCE or held + size > _LARGEST):
+                yield some
+                some, held = [], 0
+            some.append(name)
+            held += size
+        if some:
+            yield some
 
     def _contents(self, names: bytes) -> bytes:
         """What ``cat-file --batch`` prints.
@@ -358,10 +378,12 @@ class Git:
         Args:
             path: absolute.
             old: the one revision.
-            new: the other; the work tree by default.
+            new: the other; git's index by default. (Files of the work tree go through filters,
+                which are programs that the repository may name.)
         """
         words = ["diff", "--no-ext-diff", "--ignore-submodules", "-M", "--diff-filter=R", "-z"]
-        out = self.run(*words, "--name-status", old, *([new] if new else []), "--", fine=(0, 128))
+        pair = [old, new] if new else ["--cached", old]
+        out = self.run(*words, "--name-status", *pair, "--", fine=(0, 128))
         fields = out.split(b"\0")
         moves = zip(fields[1::3], fields[2::3], strict=False)
         name = os.fsencode(self.relative(path))

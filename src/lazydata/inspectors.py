@@ -25,6 +25,7 @@ _ROWS = 1_000_000  # counted
 _SAMPLE = 1_000  # rows that types are read off
 _NAMES = 500  # columns, arrays or tables that are listed
 _WIDTH = 200  # characters of a name or a type
+_TEXT = 1 << 20  # characters of all of them
 _HEADER = 1 << 20  # bytes of an array's header
 
 _INT = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
@@ -247,6 +248,16 @@ def _table(
     return _part(name, rows=rows, exact=exact, columns=columns, width=len(listed))
 
 
+def _told(parts: "list[Part]") -> int:
+    """How many parts are told; whoever asked must be able to hold what is said of them."""
+    left = _TEXT
+    for number, part in enumerate(parts[:_NAMES]):
+        left -= sum(len(each["name"]) + len(each["type"]) for each in part["columns"])
+        if left < 0:
+            return number
+    return min(len(parts), _NAMES)
+
+
 def _kind(value: str) -> str:
     lowered = value.strip().lower()
     if lowered in _ABSENT:
@@ -324,7 +335,8 @@ def main(form: str) -> None:
             problem = f"it takes more than {MEMORY >> 30} GiB of memory"
         except Exception as error:  # whatever a package has to say of a broken file
             problem = _first_line(error)
-    answer = {"parts": parts[:_NAMES], "more": len(parts[_NAMES:]), "problem": problem}
+    told = _told(parts)
+    answer = {"parts": parts[:told], "more": len(parts) - told, "problem": problem}
     sys.stdout.write(json.dumps(answer))
 
 

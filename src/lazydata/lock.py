@@ -7,7 +7,7 @@ import os
 import time
 
 from lazydata.errors import FileBusy
-from lazydata.fsutil import remove, temp_name
+from lazydata.fsutil import hand_on, remove, temp_name
 
 _STALE_SECONDS = 60.0
 _GUARD_SECONDS = 10.0
@@ -41,6 +41,7 @@ class Lock:
         try:
             with open(temp, "xb") as file:
                 file.write(self._mine)
+            hand_on(temp)
             self._wait(temp)
         finally:
             try:

@@ -31,6 +31,13 @@ def warn(message: str) -> None:
     _logger().warning(_placed(message))
 
 
+def typed(name: str) -> str:
+    """A name as it is typed in a command: quoted, where it would mean something to a shell."""
+    from shlex import quote
+
+    return quote(name)
+
+
 def _placed(message: str) -> str:
     return printable(f"{about}: {message}" if about else message)  # for any handler
 

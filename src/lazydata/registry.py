@@ -11,7 +11,7 @@ import os
 import re
 from typing import NamedTuple
 
-from lazydata.fsutil import hand_on, make_dirs, remove, write_atomic
+from lazydata.fsutil import make_dirs, remove, write_atomic
 from lazydata.lock import Lock
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -57,8 +57,7 @@ class Registry:
         with self._lock(workspace_id):
             known = _lines(path)
             if line not in known:
-                write_atomic(path, _joined([*known, line]))
-                hand_on(path)
+                write_atomic(path, _joined([*known, line]), shared=True)
 
     def all(self) -> list[Known]:
         """Every directory of every workspace.
@@ -89,7 +88,7 @@ class Registry:
             with self._lock(known.id):
                 left = [each for each in _lines(path) if each != line]
                 if left:
-                    write_atomic(path, _joined(left))
+                    write_atomic(path, _joined(left), shared=True)
                 else:
                     remove(path)
         return bool(found)

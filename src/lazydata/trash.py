@@ -85,7 +85,7 @@ class Trash:
         aside = os.path.join(self._directory, str(time.time_ns()), name)
         make_dirs(os.path.dirname(aside), shared=True)
         replace(path, aside)
-        write_atomic(aside + ".why", f"{why}\n".encode())
+        write_atomic(aside + ".why", f"{why}\n".encode(), shared=True)
         return aside
 
     def folder(self, when: int, *, evicted: bool = False) -> Folder:

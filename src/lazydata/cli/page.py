@@ -46,14 +46,14 @@ def page(report: Report, *, only_graph: bool = False) -> str:
 
 
 def write(path: str, text: str) -> None:
-    """Write a page; only an older one is replaced.
+    """Write a page; only an older one is replaced, and no symlink of a stranger's is followed.
 
     Raises:
-        UsageError: there is another file.
+        UsageError: there is another file, or a symlink.
         FileDenied, NoSpace: it can't be written.
     """
     try:
-        target = os.path.realpath(path)
+        target = os.path.abspath(path)
         if os.path.lexists(target):
             _check(target, path)
         fsutil.write_atomic(target, text.encode())
@@ -63,7 +63,7 @@ def write(path: str, text: str) -> None:
 
 def _check(target: str, path: str) -> None:
     is_ours = False
-    if os.path.isfile(target):
+    if os.path.isfile(target) and not os.path.islink(target):
         with open(target, "rb") as file:
             is_ours = file.read(len(_MARK)) in (_MARK, b"")
     if not is_ours:

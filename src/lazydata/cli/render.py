@@ -21,6 +21,7 @@ from lazydata.errors import LazydataError, ManifestInvalid, TransferIncomplete
 from lazydata.manifest import Entry, RemoteSpec
 from lazydata.messages import printable
 
+_PUBLIC = ("project", "endpoint", "region", "profile")  # what a remote has, and people may see
 _STYLES = {"modified": "notice", "outdated": "notice", "missing": "bad", "not-downloaded": "faint"}
 
 
@@ -78,11 +79,18 @@ def listing(root: str, entries: Sequence[Entry], *, json: bool, versions: bool) 
 
 def remotes(specs: Sequence[RemoteSpec], *, json: bool) -> None:
     """Remotes, the one that push uses first."""
+    from lazydata.remotes.base import shown
+
     if json:
-        print_json({"remotes": [{"name": s.name, "url": s.url, **s.options} for s in specs]})
+        told = [
+            {"name": spec.name, "url": shown(spec.url)}
+            | {key: shown(value) for key, value in spec.options.items() if key in _PUBLIC}
+            for spec in specs
+        ]
+        print_json({"remotes": told})
         return
     for spec in specs:
-        print_line(f"{spec.name}  {spec.url}")
+        print_line(f"{spec.name}  {shown(spec.url)}")
 
 
 def pushed(

@@ -6,6 +6,7 @@ from typing import Any
 
 from lazydata.cli.printing import columns, count_of, print_json, print_line, size
 from lazydata.cli.render_history import local, log_row, logged, utc
+from lazydata.messages import typed
 from lazydata.workspace.graph import users_of
 from lazydata.workspace.info import Info
 
@@ -32,7 +33,9 @@ def show(root: str, path: str, found: Info, *, json: bool) -> None:
     for line in columns([log_row(row, found.history) for row in rows[:_SCREENFUL]]):
         print_line(f"    {line}")
     if len(rows) > _SCREENFUL:
-        print_line(f"    and {len(rows) - _SCREENFUL:,} more, which `lazydata log {path}` shows")
+        print_line(
+            f"    and {len(rows) - _SCREENFUL:,} more, which `lazydata log {typed(path)}` shows"
+        )
 
 
 def _lines(found: Info) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lazydata.cli.printing import columns, count_of, duration, size
+from lazydata.messages import typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _ending(remote: str, survey: RemoteSurvey, force: bool, seconds: float) -> s
         what = f"{size(noted)}, which a gc after {duration(seconds)} frees if still nobody needs it"
         noting = "wrote down" if force else "would write down"
         parts.append(f"{noting} {what}" if parts else f"{noting.capitalize()} {what}")
-    hint = "." if force else f". `lazydata gc --remote {remote} --force` does it."
+    hint = "." if force else f". `lazydata gc --remote {typed(remote)} --force` does it."
     return " and ".join(parts) + hint
 
 

@@ -15,6 +15,7 @@ from lazydata.cli import completing
 from lazydata.cli.arguments import Json, Recursive
 from lazydata.cli.printing import count_of, print_json, print_line
 from lazydata.cli.shared import Here, Span, may_ask
+from lazydata.messages import typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _show(remote: str | None, objects: int, damage: Sequence[Damage], *, json: b
     mended = f", {len(damage) - left} of them mended" if left < len(damage) else ""
     print_line(f"{count_of(objects, 'object')} hashed, {count_of(len(damage), 'problem')}{mended}.")
     if remote is not None and left:
-        print_line(f"`lazydata verify --remote {remote} --repair` mends what can be mended.")
+        print_line(f"`lazydata verify --remote {typed(remote)} --repair` mends what can be mended.")
 
 
 @commands.command()

@@ -18,14 +18,30 @@ END = rf" *+(?:(?<= ){_COMMENT})?{_BREAK}"
 # A repeated group is made possessive by an atomic group around it: CPython before
 # 3.11.5 forgets where it was when the last try of a group with *+ or ?+ fails
 # half-way (https://github.com/python/cpython/issues/106052).
-GAP = rf"(?>(?: *+(?:{_COMMENT})?\r?\n)*)(?: *+(?:{_COMMENT})?\Z)?"
+
+
+def many(part: str) -> str:
+    """The pattern for a part as many times as it is there.
+
+    ``re`` remembers some 300 bytes of each turn of a group, until the end of an atomic one: so of
+    a thousand turns only, and not of all lines of a file, or of all characters of a line.
+
+    Args:
+        part: the pattern for one, which is never empty.
+    """
+    return rf"(?>(?>(?:{part}){{1,1000}})*)"
+
+
+_IDLE = rf" *+(?:{_COMMENT})?"
+GAP = many(rf"{_IDLE}\r?\n") + rf"(?:{_IDLE}\Z)?"
 
 FIRST = rf"[A-Za-z0-9_./(]|[^{_BARRED} -~]"
 INNER = rf"[^{_BARRED} :#]"
-_PLAIN = rf"(?:{FIRST})(?>(?:{INNER}|:(?={INNER}|[:#])|(?<! )#| +(?=[^{_BARRED} #]))*)"
-_SINGLE = rf"'(?>(?:[^{_BARRED}']|'')*)'"
+_PLAIN = rf"(?:{FIRST})" + many(rf"{INNER}|:(?={INNER}|[:#])|(?<! )#| +(?=[^{_BARRED} #])")
+_SINGLE = "'" + many(rf"[^{_BARRED}']|''") + "'"
 _DOUBLE = rf"\"[^{_BARRED}\"\\]*+\""
 SCALAR = rf"(?:{_PLAIN}|{_SINGLE}|{_DOUBLE})"
+KEYS = 1000  # in one mapping; of more the judge keeps count
 KEY = r"[A-Za-z_][A-Za-z0-9_-]*+"
 # What YAML 1.2 may take for a number, a date or .inf: more than it does, never less.
 NUMBER = r"[-+.0-9][-+.:_ 0-9a-fA-FxXoOtTzZiInN]*+"

@@ -103,6 +103,8 @@ def item_at(text: str, start: int, dash: int) -> Item | None:
             return None
         if key is None or key in fields or key in grammar.WORDS:
             return None
+        if len(fields) > grammar.KEYS:
+            return None
         in_list, listed = key if raw is None else "", -1
         if in_list and key not in SCRIPTS:
             return None

@@ -8,6 +8,7 @@ from lazydata.errors import ManifestInvalid
 from lazydata.manifest.conflicts import unresolved
 
 _DEPTH = 40
+_NODES = 1_000_000  # each takes about a kilobyte
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -54,10 +55,22 @@ def compose(text: str, *, file: str) -> Node | None:
     if conflict is not None:
         raise conflict
     from ruamel.yaml import YAML
+    from ruamel.yaml.composer import Composer
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError
 
+    left = _NODES
+
+    class Bounded(Composer):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                _too_many(file)
+            return super().compose_node(parent, index)
+
     yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = Bounded
     yaml.max_depth = _DEPTH
     yaml.composer.warn_double_anchors = False
     try:
@@ -95,6 +108,14 @@ def _too_deep(file: str, mark: Any) -> NoReturn:
         line=mark.line + 1 if mark else None,
         column=mark.column + 1 if mark else None,
     ) from None
+
+
+def _too_many(file: str) -> NoReturn:
+    raise ManifestInvalid(
+        f"more than {_NODES:,} keys and values, not as lazydata writes them",
+        file=file,
+        hint="files in blocks, one key a line, without anchors and tags, are read without a limit",
+    )
 
 
 def _hint(text: str, reason: str) -> str | None:

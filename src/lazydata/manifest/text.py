@@ -59,7 +59,7 @@ def _scan(text: str) -> Manifest | None:
         if found is None or found["lead"] or found["dash"]:
             return None
         key, raw = found["key"], found["value"]
-        if key is None or key in seen or key in grammar.WORDS:
+        if key is None or key in seen or key in grammar.WORDS or len(seen) > grammar.KEYS:
             return None
         seen.add(key)
         position = _skip(text, found.end())
@@ -116,7 +116,11 @@ def _scan_remotes(text: str, position: int) -> tuple[dict[str, RemoteSpec] | Non
     name = ""
     outer = inner = -1
     settings: dict[str, dict[str, str]] = {}
+    left = grammar.KEYS
     while position < len(text):
+        left -= 1
+        if left < 0:
+            return None, position
         found = grammar.line.match(text, position)
         if found is None or found["dash"] or found["key"] is None:
             return None, position
@@ -158,10 +162,14 @@ def _pattern(dash: int, keys: int) -> re.Pattern[str]:
         rf"(?:(?!{grammar.WORD}{end})[A-Za-z_]|(?!{grammar.NUMBER}{end})(?:{grammar.FIRST}))"
         rf"{inner}*+"
     )
-    quoted = rf"'(?>(?:(?!'){grammar.PRINTABLE})*)'(?!')|\"(?>(?:(?![\"\\]){grammar.PRINTABLE})*)\""
-    scripts = rf"([^\n]*+(?:\n|\Z)(?>(?:{key} *+- [^\n]*+(?:\n|\Z))*))"
+    words = grammar.many(rf" ++{inner}++")
+    single = grammar.many(rf"(?!'){grammar.PRINTABLE}")
+    double = grammar.many(rf"(?![\"\\]){grammar.PRINTABLE}")
+    quoted = rf"'{single}'(?!')|\"{double}\""
+    listed = grammar.many(rf"{key} *+- [^\n]*+(?:\n|\Z)")
+    scripts = rf"([^\n]*+(?:\n|\Z){listed})"
     return re.compile(
-        rf"{lead}-{' ' * (keys - dash - 1)}path: ++({plain}(?>(?: ++{inner}++)*)|{quoted}){end}"
+        rf"{lead}-{' ' * (keys - dash - 1)}path: ++({plain}{words}|{quoted}){end}"
         rf"{key}hash: ++({grammar.DIGEST}){end}"
         rf"(?>(?:{key}size: ++({size}){end})?)"
         rf"(?>(?:{key}files: ++({size}){end})?)"

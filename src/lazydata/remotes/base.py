@@ -15,6 +15,13 @@ _PART = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
 _KEY = re.compile(rf"{_PART}(?:/{_PART})*")
 _FOLDER = re.compile(rf"(?:{_PART}/)*")
 _LONGEST = 512
+# Where what is shown of a URL holds no secret. Only a user of SSH is none.
+_USER = r"(?:(?!%3[aA])[^:/?#])*@"
+_PUBLIC = re.compile(
+    rf"(?:ssh://(?:{_USER})?|\w+://)"
+    r"(?:\[[^]@/?#]*\]|[^:@/?#]*)(?::[0-9]*)?(?:/[^?#]*)?"  # host, port, path
+    r"|(?!\w+://)[^@?#]*"
+)
 
 
 # How a backend asks the user for a password. The command line sets it; a program that
@@ -143,6 +150,19 @@ class Remote(Protocol):
 
     async def close(self) -> None:
         """Let go of connections; the instance is not used afterwards."""
+
+
+def shown(url: str) -> str:
+    """A URL of a manifest as it may be printed: no more than its scheme, if it may hold a secret.
+
+    Example:
+        >>> shown("ssh://me@host:22/data"), shown("s3://key:secret@bucket")
+        ('ssh://me@host:22/data', 's3://...')
+    """
+    if _PUBLIC.fullmatch(url):
+        return url
+    scheme, separator, _ = url.partition("://")
+    return f"{scheme}://..." if separator and scheme.isalnum() else "..."
 
 
 def check_key(key: str) -> str:

@@ -21,7 +21,7 @@ from lazydata.errors import (
     UsageError,
 )
 from lazydata.progress import Progress, attempt
-from lazydata.remotes.base import Stat, check_folder, check_key, local_file
+from lazydata.remotes.base import Stat, check_folder, check_key, local_file, shown
 from lazydata.remotes.copying import EndedEarlyError, copy, write_all
 from lazydata.remotes.threads import Stop, in_thread
 from lazydata.scanner import is_temporary
@@ -353,12 +353,12 @@ def path_of(url: str) -> str:
         path = path.lstrip("/")
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         raise UsageError(
-            f"{url} does not name a directory of this machine",
+            f"{shown(url)} does not name a directory of this machine",
             hint="write file:///absolute/path, of a place that is mounted on this machine",
         )
     if not os.path.isabs(path) or "\0" in path or parts.query or parts.fragment:
         raise UsageError(
-            f"{url} is not the URL of a directory",
+            f"{shown(url)} is not the URL of a directory",
             hint="write file:///absolute/path, with %3F for ? and %23 for #",
         )
     return os.path.normpath(path)

@@ -105,6 +105,6 @@ class Retrying:
         import logging
 
         tried = self._attempts - left
-        logging.getLogger("lazydata").debug("%s; trying again (%d left)", error.message, left)
+        logging.getLogger("lazydata").debug("%s; trying again (%d left)", error, left)
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tried - 1))
         await self._sleep(wait * random.uniform(0.5, 1.5))

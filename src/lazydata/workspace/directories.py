@@ -17,6 +17,7 @@ from lazydata.digest import (
     hash_file,
 )
 from lazydata.errors import FileBusy, UsageError, from_os_error
+from lazydata.fsutil import readers
 from lazydata.gathering import SMALL, Gathering
 from lazydata.ignoring import Ignore
 from lazydata.index import Index, signed, unsigned
@@ -123,8 +124,10 @@ class Looking:
         self._link = link
         self._meter = meter or Meter()
         self._rows: list[tuple[Any, ...]] = []
+        self._known: dict[Digest, bytes] = {}  # trees as the index has them
         self._reused = False
         self._pool: ThreadPoolExecutor | None = None
+        self._readers = readers(store.directory) if take is not None else 0
 
     def look(self, root: str, directory: str, tracked: str = "") -> Held | None:
         """What a directory holds; None if nothing is there.
@@ -146,6 +149,7 @@ class Looking:
             with Ahead([] if not ignore.is_empty else self._known_in(directory)) as self._ahead:
                 done = self._walk(directory, ignore)
             self._remember(0)
+            self._keep(0)
         finally:
             if self._pool is not None:
                 self._pool.shutdown()
@@ -200,6 +204,8 @@ class Looking:
             assert frame.known is not None
             _, _, _, _, tree, was, digest, size, files = frame.known
             if below == was:
+                self._known[Digest(digest)] = tree
+                self._keep(_ROWS)
                 return Node("", DIR, Digest(digest), size, files)
             frame.nodes = [node for node in decode(tree) if node.kind != DIR]
             frame.fingerprints = frame.known[3]
@@ -234,6 +240,13 @@ class Looking:
                 self._take.add([(digest, trees[digest]) for digest in lacking])
             self._index.put_directories(self._rows)
             self._rows = []
+
+    def _keep(self, at_least: int) -> None:
+        """Have at hand what only the index has: somebody else's look may take its place there."""
+        if self._known and len(self._known) >= at_least:
+            for digest in self._store.lacking(self._known):
+                self._trees.made[digest] = self._known[digest]
+            self._known = {}
 
     # Files
 
@@ -308,7 +321,8 @@ class Looking:
             descriptor = os.open(file, _READING)
             try:
                 status = os.fstat(descriptor)
-                if status.st_size >= SMALL:
+                # What others may not read gets an object of its own: they may read packs.
+                if status.st_size >= SMALL or self._readers & ~status.st_mode:
                     return self._read_large(file, at, fingerprint, digest)
                 data = os.read(descriptor, SMALL)
                 after = os.fstat(descriptor)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from lazydata.errors import NotAWorkspace
+from lazydata.messages import typed
 from lazydata.workspace import Workspace, user_store
 from lazydata.workspace.doctor_git import check_git
 from lazydata.workspace.doctor_local import check_clock, check_index, check_links, check_store
@@ -71,7 +72,7 @@ def _check_served() -> Iterator[Finding]:
     for known in user_store().registry.all():
         try:
             if is_gone(known.root):
-                advice = f"if it is gone for good, `lazydata gc --forget {known.root}`"
+                advice = f"if it is gone for good, `lazydata gc --forget {typed(known.root)}`"
                 message = f"gc keeps everything, since {known.root} is not there"
                 yield Finding("store", WARNING, message, advice)
         except OSError as error:

@@ -9,6 +9,7 @@ from functools import partial
 from lazydata import config
 from lazydata.claimed import IndexedMemory
 from lazydata.manifest import RemoteSpec
+from lazydata.messages import typed
 from lazydata.remotes.candidates import Notes
 from lazydata.remotes.threads import run
 from lazydata.workspace import Workspace
@@ -49,10 +50,12 @@ def _check_reading(about: str, spec: RemoteSpec) -> Iterator[Finding]:
         yield Finding(about, OK, f"{spec.url} can be read")
     else:
         message = f"{spec.url} can be read, and nothing was pushed there yet"
-        yield Finding(about, WARNING, message, f"`lazydata push --remote {spec.name}`")
+        yield Finding(about, WARNING, message, f"`lazydata push --remote {typed(spec.name)}`")
     if not spec.options.get("project"):
         message = "it has no project id, so that gc of it can't tell whose is what"
-        yield Finding(about, WARNING, message, f"`lazydata add-remote {spec.url}` gives it one")
+        yield Finding(
+            about, WARNING, message, f"`lazydata add-remote {typed(spec.url)}` gives it one"
+        )
 
 
 def _check_writing(about: str, spec: RemoteSpec) -> Iterator[Finding]:

@@ -23,7 +23,6 @@ _BROUGHT = re.compile(
 )
 _NAMED = 5  # refs; there may be thousands
 _FILE = b"100"  # how the modes of plain files begin
-_AT_ONCE = 64  # blobs; some manifests are large
 
 
 class States(NamedTuple):
@@ -43,9 +42,8 @@ class States(NamedTuple):
         Raises:
             GitFailed: one can't be read.
         """
-        ids = sorted(self.ids)
-        for start in range(0, len(ids), _AT_ONCE):
-            yield from git.blobs(ids[start : start + _AT_ONCE]).items()
+        for some in git.in_turns(sorted(self.ids)):
+            yield from git.blobs(some).items()
 
 
 def common_dir(git: Git) -> str:

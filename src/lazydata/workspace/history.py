@@ -22,14 +22,13 @@ from lazydata.errors import (
 from lazydata.git import Commit, Git
 from lazydata.index import Index
 from lazydata.manifest import Entry, Version
-from lazydata.messages import warn
+from lazydata.messages import typed, warn
 from lazydata.tree import LINK, Node
 from lazydata.trees import Trees
 from lazydata.workspace import Workspace
 from lazydata.workspace.names import name_of, resolve
 from lazydata.workspace.nested import Part
 
-_READ_AT_ONCE = 64  # manifests; some are large
 _MOVES_AT_MOST = 100
 
 
@@ -130,7 +129,7 @@ def log(workspace: Workspace, index: Index, part: Part, cwd: str) -> Log:
         raise NotTracked(
             f"no version of {entry.path} has {entry.portion}",
             path=entry.name,
-            hint=f"`lazydata ls {entry.path}` shows what it lists",
+            hint=f"`lazydata ls {typed(entry.path)}` shows what it lists",
         )
     return Log(entry, past.has_git, bool(past.boundary), rows)
 
@@ -286,9 +285,10 @@ def each_manifest(git: Git, file: str) -> Iterator[tuple[Commit, str, bytes]]:
     last = None
     for path, commits in reversed(_moves(git, file)):
         name = git.relative(path)
-        for at in range(len(commits), 0, -_READ_AT_ONCE):
-            some = commits[max(at - _READ_AT_ONCE, 0) : at][::-1]
-            for commit, data in zip(some, git.read([c.id for c in some], path), strict=True):
+        named = {f"{commit.id}:{name}": commit for commit in reversed(commits)}
+        for some in git.in_turns([*named]):
+            these = [named[each] for each in some]
+            for commit, data in zip(these, git.read([c.id for c in these], path), strict=True):
                 if data is not None and data != last:
                     last = data
                     yield commit, name, data

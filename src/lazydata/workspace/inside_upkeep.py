@@ -11,7 +11,7 @@ from lazydata.errors import FileBusy, UsageError
 from lazydata.ignoring import Ignore
 from lazydata.index import Index
 from lazydata.manifest import Entry, Version
-from lazydata.messages import say
+from lazydata.messages import say, typed
 from lazydata.scanning import scan
 from lazydata.tree import DIR, LINK, Node
 from lazydata.workspace import Workspace
@@ -50,7 +50,7 @@ def restore_inside(
         workspace.baseline.displaced(entry.path, held.digest)
         say(
             f"{entry.path} was not recorded as it was: it is stored, and `lazydata restore "
-            f"{entry.path} --version {held.digest.hex[:12]}` gets it back"
+            f"{typed(entry.path)} --version {held.digest.hex[:12]}` gets it back"
         )
     if digest not in listed[-1:]:
         newest = wanted._replace(size=root.size, files=root.files)

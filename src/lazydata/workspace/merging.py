@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from lazydata.digest import Digest
 from lazydata.errors import ObjectCorrupt, ObjectMissing
 from lazydata.manifest import Entry
-from lazydata.messages import warn
+from lazydata.messages import typed, warn
 from lazydata.tree import DIR, Node
 from lazydata.trees import EMPTY, Change, Trees
 from lazydata.workspace.inside import PassedOver
@@ -99,7 +99,7 @@ def merged(trees: Trees, name: str, base: Digest, ours: Node, theirs: Digest) ->
         more = f" and {len(files) - _NAMED_AT_MOST:,} more" * (len(files) > _NAMED_AT_MOST)
         warn(
             f"{', '.join(name + each for each in files[:_NAMED_AT_MOST])}{more}: changed "
-            f"here and in lazydata.yml, yours are kept; `lazydata restore {name} "
+            f"here and in lazydata.yml, yours are kept; `lazydata restore {typed(name)} "
             f"--version {theirs.hex[:12]}` gets the others"
         )
     return trees.changed(theirs, mine)

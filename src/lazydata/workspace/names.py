@@ -8,7 +8,7 @@ from lazydata import fsutil
 from lazydata.digest import Digest
 from lazydata.errors import NotTracked, PathOutside, UsageError
 from lazydata.manifest import NAME, Entry, Version
-from lazydata.messages import say
+from lazydata.messages import say, typed
 from lazydata.workspace import Workspace
 
 TYPE_CHECKING = False
@@ -152,12 +152,12 @@ def version_of(workspace: Workspace, entry: Entry, prefix: str | None) -> Digest
     if not wanted or len(fits) > 1:
         raise UsageError(
             f"{prefix!r} fits {len(known) if not wanted else len(fits)} versions of {entry.path}",
-            hint=f"give more digits; `lazydata ls --versions {entry.path}` shows them",
+            hint=f"give more digits; `lazydata ls --versions {typed(entry.path)}` shows them",
         )
     if not fits:
         raise NotTracked(
             f"{entry.path} has no version {prefix}",
             path=entry.path,
-            hint=f"`lazydata ls --versions {entry.path}` shows them",
+            hint=f"`lazydata ls --versions {typed(entry.path)}` shows them",
         )
     return fits[0]

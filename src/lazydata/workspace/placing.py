@@ -15,7 +15,7 @@ from lazydata.index import Index
 from lazydata.lease import has_writer
 from lazydata.lock import is_alive
 from lazydata.manifest import Version
-from lazydata.messages import warn
+from lazydata.messages import typed, warn
 from lazydata.stamp import Stamp, stamp_of
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import stat
@@ -245,7 +245,7 @@ def _let_go(workspace: Workspace, index: Index, aside: str, expected: Hashed, na
     if left is not None:
         raise FileChanged(
             f"{name} was written to while it was replaced; what was written is stored",
-            hint=f"`lazydata restore {name} --version {left.digest.hex[:12]}` gets it",
+            hint=f"`lazydata restore {typed(name)} --version {left.digest.hex[:12]}` gets it",
         )
     path = workspace.store.path_of(expected.digest)
     if os.path.exists(path):

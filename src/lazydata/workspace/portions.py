@@ -8,11 +8,20 @@ from typing import NamedTuple
 
 from lazydata import manifest
 from lazydata.digest import Digest, hash_file
-from lazydata.errors import FileChanged, LazydataError, NotTracked, ObjectCorrupt, ObjectMissing
+from lazydata.errors import (
+    FileChanged,
+    FileDenied,
+    LazydataError,
+    NoSpace,
+    NotTracked,
+    ObjectCorrupt,
+    ObjectMissing,
+    from_os_error,
+)
 from lazydata.gathering import Gathering
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec
-from lazydata.messages import say, warn
+from lazydata.messages import say, typed, warn
 from lazydata.progress import shown
 from lazydata.reconcile import Action
 from lazydata.tree import DIR, EXEC, FILE, LINK, Node
@@ -82,7 +91,7 @@ class Portion:
             raise NotTracked(
                 f"{self._entry.path} has no {self.path} in the {which}",
                 path=os.path.join(self._real, self.path),
-                hint=f"`lazydata track {self._entry.path}` records what is new in it",
+                hint=f"`lazydata track {typed(self._entry.path)}` records what is new in it",
             )
         return node
 
@@ -248,8 +257,8 @@ class Portion:
             workspace.baseline.displaced(self._entry.path + change.path, hashed.digest)
             name = f"{self._entry.path}{change.path}"
             say(
-                f"{name} was not recorded as it was: it is stored, and `lazydata restore {name} "
-                f"--version {hashed.digest.hex[:12]}` gets it back"
+                f"{name} was not recorded as it was: it is stored, and `lazydata restore "
+                f"{typed(name)} --version {hashed.digest.hex[:12]}` gets it back"
             )
 
     def _had(self) -> Digest:
@@ -306,10 +315,16 @@ class Portion:
     def _put_parts(self, parts: Digest, whole: Digest) -> None:
         """Remember what is here of which version; the store keeps the trees that say so."""
         store, name = self._workspace.store, self._entry.path
-        with Gathering(store) as gathering:
-            lacking = store.lacking(self.trees.made)
-            gathering.add([(digest, self.trees.made[digest]) for digest in lacking])
-            gathering.finish()
+        try:
+            with Gathering(store) as gathering:
+                lacking = store.lacking(self.trees.made)
+                gathering.add([(digest, self.trees.made[digest]) for digest in lacking])
+                gathering.finish()
+        except OSError as error:
+            failure = from_os_error(error, "write", store.directory)
+            if isinstance(failure, (FileDenied, NoSpace)):
+                return  # what is not noted was never here: if it goes, that is no deletion
+            raise failure from error
         baseline = self._workspace.baseline
         with baseline.lock():
             # In this order: of a torn write the first line says that not all is here.
@@ -349,7 +364,7 @@ def settle_portion(
         left, action = portion.pull().left, Action.RESTORE
     if left:
         message = f"{portion.name} is not what lazydata.yml lists"
-        hint = f"`lazydata track {entry.path}` records it"
+        hint = f"`lazydata track {typed(entry.path)}` records it"
         if policy == "error":
             raise FileChanged(message, hint=hint)
         warn(f"{message} ({hint})")

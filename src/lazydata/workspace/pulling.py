@@ -25,7 +25,7 @@ from lazydata.errors import (
 )
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec, Version
-from lazydata.messages import say, warn
+from lazydata.messages import say, typed
 from lazydata.progress import shown
 from lazydata.reconcile import REPLACES, Action, reconcile
 from lazydata.workspace import Workspace
@@ -176,8 +176,8 @@ def _look_at_all(
 
 def _left_alone(path: str) -> str:
     return (
-        f"{path} was changed here and is left alone: `lazydata track {path}` "
-        f"records it, `lazydata restore {path}` replaces it"
+        f"{path} was changed here and is left alone: `lazydata track {typed(path)}` "
+        f"records it, `lazydata restore {typed(path)}` replaces it"
     )
 
 
@@ -232,11 +232,13 @@ def bring(
     """
     memory = IndexedMemory(config.index_dir())
     store = workspace.store
+    where = workspace.baseline.directory
     try:
         workspace.baseline.prepare()
+        where = store.directory
         store.register(workspace.baseline.id, workspace.root)
     except OSError as error:
-        raise from_os_error(error, "write", workspace.baseline.directory) from error
+        raise from_os_error(error, "write", where) from error
     with shown(f"downloading {doing}") as meter:
         done = transfer.pull(
             [partial(open_repository, spec, memory, jobs) for spec in remotes],
@@ -307,23 +309,6 @@ def fetch(
 
 
 def _from_source(workspace: Workspace, path: str, version: Version) -> bool:
-    """The last resort of lazydata 1.x: a URL that the manifest names; its hash must fit."""
-    import urllib.request
+    from lazydata.workspace import sources  # urllib is slow to import, and hardly ever needed
 
-    url = version.source_url or ""
-    if not url.startswith(("http://", "https://")):
-        return False  # a cloned manifest must not make us read local files
-    try:
-        with (
-            workspace.store.incoming(version.digest) as temp,
-            urllib.request.urlopen(url, timeout=60) as response,
-            open(temp, "wb") as file,
-        ):
-            # One byte more than it may have shows that it is something else.
-            left = 1 + (version.size if version.size is not None else 1 << 40)
-            while left and (block := response.read(min(left, 1 << 20))):
-                left -= file.write(block)
-    except (OSError, ValueError, LazydataError) as error:
-        warn(f"{path} could not be had from its source_url: {error}")
-        return False
-    return True
+    return sources.fetch(workspace, path, version)

@@ -13,7 +13,7 @@ from lazydata.errors import LazydataError, UsageError
 from lazydata.index import Index
 from lazydata.manifest import RemoteSpec
 from lazydata.remotes import open_remote, url_of
-from lazydata.remotes.base import Remote
+from lazydata.remotes.base import Remote, shown
 from lazydata.remotes.claims import ClaimMemory
 from lazydata.remotes.threads import run
 from lazydata.repository import Repository
@@ -57,7 +57,7 @@ def add_remote(
         raise UsageError(f"{name!r} is no name for a remote", hint="letters, digits, - and _")
     if name in known and known[name].url != url:
         raise UsageError(
-            f"the remote {name} is {known[name].url}",
+            f"the remote {name} is {shown(known[name].url)}",
             hint=f"choose another --name, or `lazydata remove-remote {name}` first",
         )
     if (endpoint or region or profile) and not url.startswith("s3://"):

@@ -11,7 +11,7 @@ from lazydata.errors import ManifestInvalid, NotTracked, UsageError
 from lazydata.git import Git
 from lazydata.index import Index
 from lazydata.manifest import NAME, Entry, RemoteSpec, Version
-from lazydata.messages import printable
+from lazydata.messages import printable, typed
 from lazydata.workspace import Workspace
 from lazydata.workspace.names import enclosing, resolve
 from lazydata.workspace.nested import Part
@@ -83,7 +83,8 @@ def revision_of(workspace: Workspace, name: str) -> Revision:
         raise NotTracked(
             f"the revision {name} has no {git.relative(path)}{others}",
             path=workspace.file,
-            hint=f"`git log --oneline -- {git.relative(path)}` shows the commits that changed it",
+            hint=f"`git log --oneline -- {typed(git.relative(path))}` shows the commits that "
+            "changed it",
         )
     try:
         view = manifest.read(manifest.decode(data, file=file), file=file)
@@ -105,7 +106,7 @@ def named_in(workspace: Workspace, revision: Revision, part: Part, cwd: str) -> 
         raise NotTracked(
             f"{revision.file} lists nothing at {error.filename}",
             path=error.filename,
-            hint=f"`lazydata log {error.filename}` shows which commits list it",
+            hint=f"`lazydata log {typed(error.filename)}` shows which commits list it",
         ) from None
 
 
@@ -138,12 +139,14 @@ def _check_free(workspace: Workspace, index: Index, revision: Revision, then: En
             f"{revision.file} lists {then.path}, and {NAME} now lists "
             + ", ".join(taken[:_NAMED_AT_MOST]),
             hint="`lazydata untrack` that first (files stay), or get the old bytes with "
-            f"`lazydata pull --rev {revision.name} {then.name}` and `git show {revision.file}`",
+            f"`lazydata pull --rev {typed(revision.name)} {typed(then.name)}` and "
+            f"`git show {typed(revision.file)}`",
         )
     if then.portion:
         raise UsageError(
             f"{NAME} lists {then.path} no more, so that no part of it can be restored",
-            hint=f"`lazydata restore --from {revision.name} {then.path}` restores all of it",
+            hint=f"`lazydata restore --from {typed(revision.name)} {typed(then.path)}` restores "
+            "all of it",
         )
 
 

@@ -18,6 +18,7 @@ from lazydata.errors import LazydataError, ManifestInvalid, UsageError
 from lazydata.git import Git
 from lazydata.index import Index
 from lazydata.manifest import NAME, RemoteSpec
+from lazydata.messages import typed
 from lazydata.registry import Registry
 from lazydata.workspace import Workspace
 from lazydata.workspace.git_states import States, common_dir, states, whereabouts
@@ -112,7 +113,7 @@ class Roots:
         if is_gone(root):
             forget = (
                 "mount it; if it was moved, run `lazydata gc` in its new place; then, or if it "
-                f"is gone for good, `lazydata gc --forget {root}`"
+                f"is gone for good, `lazydata gc --forget {typed(root)}`"
             )
             self.blocked.append(Blocked(root, "there is no workspace any more", forget))
             return

@@ -8,7 +8,7 @@ import os
 
 from lazydata.errors import NotAWorkspace
 from lazydata.manifest import Entry
-from lazydata.messages import say, warn
+from lazydata.messages import say, typed, warn
 from lazydata.workspace import Workspace
 from lazydata.workspace.names import find, find_bare, name_of, not_tracked, resolve
 
@@ -152,5 +152,5 @@ def had(workspace: Workspace, view: View, part: Part, cwd: str) -> list[Entry]:
     known = workspace.baseline.some(entry.path for entry in listed)
     if listed and not known:
         area = os.path.relpath(part.areas[0], cwd)
-        say(f"This clone has had no files yet; `lazydata pull {area}` gets all of them")
+        say(f"This clone has had no files yet; `lazydata pull {typed(area)}` gets all of them")
     return [entry for entry in listed if entry.path in known]

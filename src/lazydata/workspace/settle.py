@@ -19,7 +19,7 @@ from lazydata.errors import (
 )
 from lazydata.index import Index
 from lazydata.manifest import Entry, Version, paths
-from lazydata.messages import say, warn
+from lazydata.messages import say, typed, warn
 from lazydata.reconcile import RECORDS, REPLACES, Action, reconcile
 from lazydata.stamp import Stamp, stamp_from
 from lazydata.workspace import Place, Workspace
@@ -271,7 +271,7 @@ class Settling:
             return None
         assert found is not None
         name = self._place.name
-        hint = f"`lazydata track {name}` records it"
+        hint = f"`lazydata track {typed(name)}` records it"
         if action == NEW:
             message = f"{name} is not in lazydata.yml"
         else:
@@ -280,7 +280,7 @@ class Settling:
                 f"{name} has changed: it is {found.digest.hex[:12]}, and lazydata.yml says "
                 f"{entry.latest.digest.hex[:12]}"
             )
-            hint += f"; `lazydata restore {name}` gets the listed version back"
+            hint += f"; `lazydata restore {typed(name)}` gets the listed version back"
         if policy == "error":
             raise FileChanged(message, hint=hint)
         warn(f"{message} ({hint})")
@@ -362,14 +362,14 @@ class Settling:
             say(f"Tracked file {name} changed, recording a new version")
             warn(
                 f"{name} was edited here, and lazydata.yml got {entry.latest.digest} meanwhile: "
-                f"yours is recorded after it; `lazydata restore {name} --version "
+                f"yours is recorded after it; `lazydata restore {typed(name)} --version "
                 f"{entry.latest.digest.hex[:12]}` gets that one"
             )
         elif action == Action.RECORD_UNKNOWN:
             assert entry is not None
             say(f"Tracked file {name} changed, recording a new version")
             warn(
-                f"if {name} was not meant to change, `lazydata restore {name} --version "
+                f"if {name} was not meant to change, `lazydata restore {typed(name)} --version "
                 f"{entry.latest.digest.hex[:12]}` gets the version before it back"
             )
         if action in RECORDS or action == NEW:
@@ -405,7 +405,7 @@ class Settling:
         if action == Action.DISPLACE and now is not None:
             say(
                 f"{name} was {now.digest.hex[:12]}, which lazydata.yml lists no more; "
-                f"`lazydata restore {name} --version {now.digest.hex[:12]}` gets it back"
+                f"`lazydata restore {typed(name)} --version {now.digest.hex[:12]}` gets it back"
             )
         if action != Action.RESTORE:
             say(f"Updating {name} to the version in lazydata.yml")

@@ -21,7 +21,7 @@ from lazydata.errors import (
 from lazydata.gathering import Gathering
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec, Version, paths
-from lazydata.messages import say, warn
+from lazydata.messages import say, typed, warn
 from lazydata.progress import shown
 from lazydata.reconcile import RECORDS, REPLACES, Action, reconcile
 from lazydata.tree import DIR, Node
@@ -71,6 +71,7 @@ class SettlingDirectory:
         self.fetched: list[Digest] = []
         self.fetched_size = 0
         self._held: Held | None = None
+        self._before: tuple[object, ...] = ()
 
     def run(self) -> Settled:
         """Carry out what the table says.
@@ -123,6 +124,7 @@ class SettlingDirectory:
         if entry is None:
             self._check_new_name()
         policy = policy_of(self._workspace, self._index, self._on_change)
+        self._before = self._remembered()
         self._held = held = self.look_first(take=policy == "version" and self._only is None)
         if entry is None:
             if held is None:
@@ -154,6 +156,8 @@ class SettlingDirectory:
         if action in RECORDS:
             assert now is not None
             assert held is not None
+            if self._remembered() != self._before:
+                return None  # somebody was bringing it: what was not there yet was not deleted
             if policy != "version":
                 changes = told_of(self.trees.diff(latest, now.digest))
                 return self._refuse(policy, f"{self._name} has changed ({changes})")
@@ -230,7 +234,7 @@ class SettlingDirectory:
         )
 
     def _refuse(self, policy: str, message: str) -> Settled:
-        hint = f"`lazydata track {self._name}` records it"
+        hint = f"`lazydata track {typed(self._name)}` records it"
         if policy == "error":
             raise FileChanged(message, hint=hint)
         warn(f"{message} ({hint})")
@@ -256,7 +260,7 @@ class SettlingDirectory:
         say(f"Tracked directory {self._name} changed, recording a new version ({told})")
         if action == Action.RECORD_UNKNOWN:
             warn(
-                f"if {self._name} was not meant to change, `lazydata restore {self._name} "
+                f"if {self._name} was not meant to change, `lazydata restore {typed(self._name)} "
                 f"--version {before.hex[:12]}` gets the version before it back"
             )
         settled = self._record(action, Held(now.digest, now.size, now.files, False), entry)
@@ -274,7 +278,7 @@ class SettlingDirectory:
             self._workspace.baseline.displaced(self._name, here)
             say(
                 f"{self._name} was {here.hex[:12]}, which lazydata.yml lists no more; "
-                f"`lazydata restore {self._name} --version {here.hex[:12]}` gets it back"
+                f"`lazydata restore {typed(self._name)} --version {here.hex[:12]}` gets it back"
             )
         if action in (Action.UPDATE, Action.DISPLACE):
             say(f"Updating {self._name} to the version in lazydata.yml")
@@ -376,7 +380,7 @@ class SettlingDirectory:
         workspace, name = self._workspace, self._name
         usage = (self._script,) if self._script else ()
         with workspace.baseline.lock():
-            if self._entry() != entry:
+            if self._entry() != entry or self._remembered() != self._before:
                 return None
             producer = usage if self._output else ()
             version = Version(now.digest, now.size, usage, now.files, producer=producer)
@@ -389,10 +393,17 @@ class SettlingDirectory:
                 self._set_baseline(now.digest, here)
         return Settled(action, now.digest)
 
+    def _remembered(self) -> tuple[object, ...]:
+        """What is known of it; another one whenever somebody has begun or ended to bring it."""
+        baseline = self._workspace.baseline
+        return baseline.last(self._name), baseline.last(self._name + "/")
+
     def _set_baseline(self, digest: Digest, parts: Digest | None = None) -> None:
         """Remember a version, and the tree of what is here of it, if that is not all."""
         baseline, key = self._workspace.baseline, self._name + "/"
         if parts is not None and parts != digest:
+            if not self._store.has(parts):
+                parts = EMPTY  # a store that is only read lacks it: nobody would know what it was
             # In this order: of a torn write the first line says that not all is here.
             baseline.put({key: parts, self._name: digest})
             return

@@ -18,7 +18,7 @@ from lazydata.errors import (
 )
 from lazydata.index import FileRow, Index
 from lazydata.manifest import Entry, Version
-from lazydata.messages import say
+from lazydata.messages import say, typed
 from lazydata.stamp import stamp_of
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import look
@@ -126,7 +126,7 @@ def _restore_once(
                     workspace.baseline.displaced(name, found.digest)
                     say(
                         f"{name} was not recorded as it was: it is stored, and `lazydata restore "
-                        f"{name} --version {found.digest.hex[:12]}` gets it back"
+                        f"{typed(name)} --version {found.digest.hex[:12]}` gets it back"
                     )
                 put_in_place(workspace, index, temp, real, now, name)
             workspace.baseline.put({name: digest})
@@ -230,7 +230,7 @@ def _unlock_file(real: str, index: Index, name: str) -> bool:
         raise NotTracked(
             f"{name} is not there",
             path=real,
-            hint=f"`lazydata restore {name}` brings it",
+            hint=f"`lazydata restore {typed(name)}` brings it",
         )
     try:
         status = os.stat(real)
