@@ -98,7 +98,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def torture(session: nox.Session) -> None:
     """Crashes, power cuts and refusals for as long as asked; after ``--``: --minutes N --seed S."""
-    session.install(".", *group("test"))
+    session.install(".", *group("test"), *group("fuzz"))
     session.run("python", "tests/fault/torture.py", *session.posargs)
 
 

@@ -70,6 +70,25 @@ def test_directory_that_can_not_be_removed_is_told(tmp_path: Path) -> None:
         scene.close()
 
 
+@traced
+def test_what_made_way_is_named_when_its_directory_can_not_be_flushed(tmp_path: Path) -> None:
+    """It was left beside the file, and nobody was told."""
+    (case,) = (
+        each for each in REFUSED if each.name == "track() after the manifest moved, hardlinked"
+    )
+    scene = Scene(tmp_path / "scene", tmp_path / "logs")
+    try:
+        trial = Trial(case, scene)
+        points = [
+            each for each in trial.points if "work/data>)" in each.line and "fsync" in each.call
+        ]
+        assert points
+        for point in points:
+            trial.refuse(point, "EDQUOT")
+    finally:
+        scene.close()
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EINVAL])
 def test_directory_that_can_not_be_flushed_is_told_unless_the_system_never_can(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -31,33 +31,51 @@ class Fuzz:
     """All turns, with what came of them so far.
 
     Args:
-        minutes: when to stop.
         seed: of what is drawn.
         directory: for the corpus that grows, and the findings.
+        seconds: of one turn.
     """
 
-    def __init__(self, minutes: float, seed: int, directory: Path) -> None:
-        self._jobs = [("target", name) for name in TARGETS]
-        self._jobs += [("machine", name) for name in MACHINES]
-        self._each = min(SECONDS, max(LEAST, minutes * 60 / len(self._jobs)))
-        self._end = time.monotonic() + minutes * 60
+    def __init__(self, seed: int, directory: Path, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
         self._draw = random.Random(seed)
+        self._left: list[tuple[str, str]] = []  # of this round
         self._directory = directory
         self.findings = directory / "findings"
         self.done: Counter[tuple[str, str]] = Counter()
         self.spent: Counter[str] = Counter()  # seconds
         self.found: dict[str, str] = {}
 
-    def run(self) -> None:
+    def run(self, minutes: float) -> None:
         """Give each its turn, in rounds, until the time is over."""
-        while self._left() > 0.5:
-            self._draw.shuffle(self._jobs)
-            for kind, name in self._jobs:
-                if self._left() > 0.5:
-                    self._turn(kind, name, min(self._each, self._left()))
+        end = time.monotonic() + minutes * 60
+        while (left := end - time.monotonic()) > 0.5:
+            self.turn(left)
 
-    def _left(self) -> float:
-        return self._end - time.monotonic()
+    def turn(self, at_most: float = SECONDS) -> None:
+        """Give the next one its turn.
+
+        Args:
+            at_most: seconds.
+        """
+        if not self._left:
+            self._left = [("target", name) for name in TARGETS]
+            self._left += [("machine", name) for name in MACHINES]
+            self._draw.shuffle(self._left)
+        self._turn(*self._left.pop(), min(self._seconds, at_most))
+
+    @property
+    def inputs(self) -> int:
+        """How many were tried."""
+        return self._sum("target")
+
+    @property
+    def hours(self) -> float:
+        """How long all turns took together."""
+        return sum(self.spent.values()) / 3600
+
+    def _sum(self, kind: str) -> int:
+        return sum(number for (each, _), number in self.done.items() if each == kind)
 
     def _turn(self, kind: str, name: str, seconds: float) -> None:
         seed = self._draw.randrange(1, 1 << 31)
@@ -97,12 +115,9 @@ class Fuzz:
         for (kind, name), number in sorted(self.done.items()):
             what = "inputs" if kind == "target" else "examples"
             print(f"  {name}: {number:,} {what}")
-        totals = Counter(dict.fromkeys(("target", "machine"), 0))
-        for (kind, _), number in self.done.items():
-            totals[kind] += number
-        print(f"inputs tried: {totals['target']:,}")
-        print(f"examples of state machines: {totals['machine']:,}")
-        print(f"hours fuzzed: {sum(self.spent.values()) / 3600:.2f}")
+        print(f"inputs tried: {self.inputs:,}")
+        print(f"examples of state machines: {self._sum('machine'):,}")
+        print(f"hours fuzzed: {self.hours:.2f}")
         print(f"findings: {len(self.found)}" + (f", in {self.findings}" if self.found else ""))
 
 
@@ -115,8 +130,10 @@ def main() -> int:
     chosen = options.parse_args()
     how = "coverage leads" if HAS_ATHERIS else "atheris is not installed: hypothesis changes seeds"
     print(f"seed {chosen.seed}, {chosen.minutes:g} minutes; {how}", flush=True)
-    fuzz = Fuzz(chosen.minutes, chosen.seed, chosen.directory.resolve())
-    fuzz.run()
+    each = chosen.minutes * 60 / (len(TARGETS) + len(MACHINES))
+    seconds = min(SECONDS, max(LEAST, each))
+    fuzz = Fuzz(chosen.seed, chosen.directory.resolve(), seconds)
+    fuzz.run(chosen.minutes)
     fuzz.report()
     print(f"seed: {chosen.seed}")
     return int(bool(fuzz.found))

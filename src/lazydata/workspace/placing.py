@@ -83,7 +83,11 @@ def put_in_place(
         arriving = stamp_of(temp)
     aside = _change_places(temp, real, name)
     if durable:
-        fsutil.fsync_dir(os.path.dirname(real))
+        try:
+            fsutil.fsync_dir(os.path.dirname(real))
+        except BaseException:
+            _say_kept(aside, name)
+            raise
     _follow(index, arriving, real)
     if has_writer(aside) and _is_put_back(aside, real, arriving):
         refuse_if_open(real, name)
@@ -238,7 +242,7 @@ def _let_go(workspace: Workspace, index: Index, aside: str, expected: Hashed, na
             workspace.store.adopt(aside, left, index, link=False)
             workspace.baseline.displaced(name, left.digest)
     except BaseException:
-        warn(f"what {name} held until now is kept in {aside}")
+        _say_kept(aside, name)
         raise
     leaving = stamp_of(aside)
     fsutil.remove(aside)
@@ -250,6 +254,10 @@ def _let_go(workspace: Workspace, index: Index, aside: str, expected: Hashed, na
     path = workspace.store.path_of(expected.digest)
     if os.path.exists(path):
         index.restamp(leaving, stamp_of(path))
+
+
+def _say_kept(aside: str, name: str) -> None:
+    warn(f"what {name} held until now is kept in {aside}")
 
 
 def _written(aside: str, expected: Hashed, index: Index) -> Hashed | None:
