@@ -170,7 +170,9 @@ class _Fetching:
     async def run(self, job: Job) -> None:
         """Do one, unless another process does it just now."""
         async with self._alone(job.name) as waited:
-            left = await self._lacking(job.wanted) if waited else job.wanted
+            # Somebody may have come and gone since we looked: then the first one is here.
+            is_old = waited or not await self._lacking(job.wanted[:1])
+            left = await self._lacking(job.wanted) if is_old else job.wanted
             self._arrived(set(job.wanted) - set(left))
             if left and job.key:
                 async with self._in_flight.hold(job.size):
