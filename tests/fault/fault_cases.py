@@ -15,6 +15,8 @@ FOLDER = "data/images"
 FIRST = b"first\n" * 20_000
 SECOND = b"second\n" * 20_000
 SCRIPT = ("step.py",)
+GC = ("gc", "--force", "--grace", "0")
+GC_REMOTE = ("gc", "--force", "--remote", "origin")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Case:
         argv: the command, or the script, that is disturbed.
         link: what the user's settings say of links.
         again: how the same command may end once more, after it was done.
+        frees: what it takes away is meant to go.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Case:
     argv: tuple[str, ...]
     link: str = "copy"
     again: tuple[int, ...] = (0,)
+    frees: bool = False
 
     def begin(self, scene: Scene) -> None:
         """Bring about the state before, in an empty scene."""
@@ -197,6 +201,33 @@ def _many_pushes(scene: Scene) -> None:
             scene.lazydata("push")
 
 
+def _waste(scene: Scene) -> None:
+    """What was a directory is needed no more, in packs and beside them."""
+    _two_versions(scene)
+    _directory(scene)
+    _drop_directory(scene)
+
+
+def _drop_directory(scene: Scene) -> None:
+    scene.lazydata("untrack", FOLDER)
+    shutil.rmtree(scene.work / FOLDER)
+
+
+def _remote_waste(scene: Scene) -> None:
+    _remote(scene)
+    _two_versions(scene)
+    _directory(scene)
+    scene.lazydata("push")
+    _drop_directory(scene)
+    scene.lazydata(*GC)  # nobody else has it
+
+
+def _noted_remote_waste(scene: Scene) -> None:
+    """What is to go there is written down."""
+    _remote_waste(scene)
+    scene.lazydata(*GC_REMOTE)
+
+
 def _version(data: bytes) -> str:
     return blake3(data).hexdigest()[:12]
 
@@ -230,4 +261,7 @@ CASES = (
     Case("push", _to_push, ("push",)),
     Case("push that compacts index files", _many_pushes, ("push",)),
     Case("pull", _to_pull, ("pull", "data")),
+    Case("gc", _waste, GC, frees=True),
+    Case("gc of a remote", _remote_waste, GC_REMOTE),
+    Case("gc of a remote, later", _noted_remote_waste, (*GC_REMOTE, "--grace", "0"), frees=True),
 )

@@ -22,7 +22,7 @@ ERRORS = tuple(EXIT_CODES)
 REFUSED = tuple(
     case
     for case in CASES
-    if case.argv[0] in (*SCRIPT, "track", "restore", "push", "pull", "untrack")
+    if case.argv[0] in (*SCRIPT, "track", "restore", "push", "pull", "untrack", "gc")
 )
 _IDS = ("-wal", "-shm", "-journal", ".sqlite")
 
@@ -45,6 +45,10 @@ class Trial:
         assert done.code == 0, (case.name, done)
         self.points = done.points
         self._after = scene.state()
+        if case.frees:
+            kept = self._after.objects | self._after.remote | scene.bytes_of_user()
+            assert kept < self._precious, f"{case.name} frees nothing"
+            self._precious = kept
         self._again(self._after)
 
     def kill(self, point: Point) -> bool:
