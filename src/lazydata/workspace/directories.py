@@ -204,8 +204,9 @@ class Looking:
             assert frame.known is not None
             _, _, _, _, tree, was, digest, size, files = frame.known
             if below == was:
-                self._known[Digest(digest)] = tree
-                self._keep(_ROWS)
+                if self._take is not None:
+                    self._known[Digest(digest)] = tree
+                    self._keep(_ROWS)
                 return Node("", DIR, Digest(digest), size, files)
             frame.nodes = [node for node in decode(tree) if node.kind != DIR]
             frame.fingerprints = frame.known[3]
