@@ -221,3 +221,14 @@ def test_a_check_that_crashes_is_a_finding():
 def test_clocks_that_differ(there, state):
     (found,) = skew("clock", "the server", there, 100.0, 101.0)
     assert found.state == state
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is not bound by read-only bits")
+def test_root_is_never_told_to_choose_hardlinks(me):
+    me.run_cli("config", "set", "link", "hardlink")
+    (row,) = about(doctor(me), "links", OK, WARNING)
+    if "reflinks" not in row[2]:
+        assert (row[1], row[3]) == (WARNING, "`lazydata config set link auto`")
+    me.run_cli("config", "set", "link", "auto")
+    (row,) = about(doctor(me), "links", OK, WARNING)
+    assert "config set link hardlink" not in row[3]

@@ -16,7 +16,6 @@ from lazydata.errors import UsageError
 from lazydata.git import Commit
 from lazydata.results import (
     ColumnInfo,
-    EndingInfo,
     Info,
     PartInfo,
     Pulled,
@@ -107,7 +106,7 @@ def info(path: str | os.PathLike[str], *, check: bool = False) -> Info:
             contents and contents.format,
             Rows(map(_part, contents.parts if contents else ())),
             contents and contents.problem,
-            Rows(EndingInfo(*row) for row in found.endings or ()),
+            Rows(found.endings or ()),
             _versions(found.history),
             found.unasked,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from lazydata.cli.printing import columns, count_of, print_json, print_line, size
@@ -78,8 +79,8 @@ def _scripts(found: Info) -> list[tuple[str, str]]:
 def _contents(found: Info) -> list[tuple[str, str]]:
     if found.endings is not None:
         told = [
-            f"{ending or '(none)'}  {count_of(files, 'file')}  {size(total)}"
-            for ending, files, total in found.endings[:_SCREENFUL]
+            f"{row.ending or '(none)'}  {count_of(row.files, 'file')}  {size(row.size)}"
+            for row in found.endings[:_SCREENFUL]
         ]
         more = len(found.endings) - _SCREENFUL
         told += [f"and {count_of(more, 'other ending')}"] * (more > 0)
@@ -138,7 +139,7 @@ def _as_data(found: Info) -> dict[str, Any]:
         "first": found.first and utc(found.first.when),
         "last": found.last and utc(found.last.when),
         "contents": None if found.contents is None else _contents_data(found.contents),
-        "endings": None if found.endings is None else [row._asdict() for row in found.endings],
+        "endings": None if found.endings is None else [asdict(row) for row in found.endings],
         "versions": [
             {
                 **logged(row, found.entry),

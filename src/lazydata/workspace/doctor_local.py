@@ -89,8 +89,11 @@ def check_links(root: str) -> Iterator[Finding]:
         yield Finding("links", OK, "copies, since the store is on another file system")
     elif wanted == "auto" and os.geteuid() == 0:
         message = "copies: read-only bits do not bind root, so that a hardlink protects nothing"
-        advice = "run as an ordinary user, or `lazydata config set link hardlink`"
+        advice = "as an ordinary user, large files would share their space with the store"
         yield Finding("links", WARNING, message, advice)
+    elif wanted == "hardlink" and os.geteuid() == 0:
+        message = "hardlinks, and read-only bits do not bind root: what is stored can be changed"
+        yield Finding("links", WARNING, message, "`lazydata config set link auto`")
     else:
         kind = "for files of 1 MiB or more" if wanted == "auto" else "for all files"
         yield Finding("links", OK, f"hardlinks {kind}, read-only; else copies")

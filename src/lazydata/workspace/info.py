@@ -14,6 +14,7 @@ from lazydata.git import Commit
 from lazydata.index import Index
 from lazydata.inspecting import Contents
 from lazydata.manifest import Entry, RemoteSpec, Version
+from lazydata.results import EndingInfo
 from lazydata.tree import DIR, LINK, Node
 from lazydata.trees import Trees
 from lazydata.workspace import Workspace
@@ -25,20 +26,6 @@ from lazydata.workspace.remotes import ask, remember_pushed
 from lazydata.workspace.status import status
 
 UNLISTED = "not listed"
-
-
-class Ending(NamedTuple):
-    """The files in a directory whose names have one ending.
-
-    Args:
-        ending: with its dot, in lower case; empty for none.
-        files: how many.
-        size: their bytes.
-    """
-
-    ending: str
-    files: int
-    size: int
 
 
 class Info(NamedTuple):
@@ -65,7 +52,7 @@ class Info(NamedTuple):
     files: int | None
     history: Log
     contents: Contents | None
-    endings: tuple[Ending, ...] | None
+    endings: tuple[EndingInfo, ...] | None
     unasked: tuple[str, ...]
 
     @property
@@ -144,13 +131,13 @@ def _contents(workspace: Workspace, index: Index, entry: Entry, digest: str) -> 
 
 def _endings(
     workspace: Workspace, index: Index, entry: Entry, digest: str
-) -> tuple[Ending, ...] | None:
+) -> tuple[EndingInfo, ...] | None:
     trees = Trees(workspace.store, index, name=entry.path)
     try:
         counts = _count(trees, trees.root(Digest(digest)))
     except (ObjectMissing, ObjectCorrupt, UsageError):
         return None
-    rows = [Ending(ending, *numbers) for ending, numbers in counts.items()]
+    rows = [EndingInfo(ending, *numbers) for ending, numbers in counts.items()]
     return tuple(sorted(rows, key=lambda row: (-row.size, -row.files, row.ending)))
 
 
