@@ -104,14 +104,15 @@ class _Bounded:
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         response = super().urlopen(*args, **kwargs)  # type: ignore[misc]
         stream = response.stream  # a file's bytes are read in another way
-        response.stream = lambda *args, **kwargs: self._bounded(stream(*args, **kwargs))
+        response.stream = lambda *args, **kwargs: self._bounded(response, stream(*args, **kwargs))
         return response
 
-    def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _bounded(self, response: Any, chunks: Iterator[bytes]) -> Iterator[bytes]:
         left = _ANSWER_AT_MOST
         for chunk in chunks:
             left -= len(chunk)
             if left < 0:
+                response.close()  # the rest of it has no reader: the connection is of no more use
                 reason = f"{self.host} gave an answer of more than {_ANSWER_AT_MOST >> 20} MiB"
                 raise AbandonedError(RemoteDenied(reason, hint="is the endpoint one of S3?"))
             yield chunk
