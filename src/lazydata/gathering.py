@@ -19,7 +19,7 @@ from lazydata.fsutil import (
     temp_name,
 )
 from lazydata.links import protect
-from lazydata.packs import OBJECTS, SIZE, PackedObject, PackWriter
+from lazydata.packs import OBJECTS, SIZE, Encoded, PackedObject, PackWriter, decoded
 
 SMALL = 64 << 10  # bytes below which an object of a tracked directory goes into a pack
 _PACKS_AT_ONCE = 4  # that are flushed and named together: what is in them is held in memory
@@ -43,7 +43,7 @@ class Gathering(AbstractContextManager["Gathering"]):
 
     def __init__(self, store: Inbox, begin: Callable[[], None] | None = None) -> None:
         self._store, self._begin = store, begin
-        self._few: list[tuple[Digest, bytes]] = []
+        self._few: list[tuple[Digest, bytes | Encoded]] = []
         self._seen: set[Digest] = set()  # of those that the store does not show yet
         self._many = False
         self._file: IO[bytes] | None = None
@@ -57,8 +57,11 @@ class Gathering(AbstractContextManager["Gathering"]):
         if begin is not None:
             begin()
 
-    def add(self, objects: Sequence[tuple[Digest, bytes]]) -> None:
+    def add(self, objects: Sequence[tuple[Digest, bytes | Encoded]]) -> None:
         """Take in objects that the store lacks, whose bytes were hashed.
+
+        Args:
+            objects: the bytes of each; encoded or not; encoded ones are small.
 
         Raises:
             OSError: no space, or no right to write.
@@ -69,7 +72,7 @@ class Gathering(AbstractContextManager["Gathering"]):
             if digest in self._seen:
                 continue
             self._seen.add(digest)
-            if len(data) >= SMALL:  # the tree of a large directory
+            if isinstance(data, bytes) and len(data) >= SMALL:  # the tree of a large directory
                 self._store.put([(digest, data)])
                 continue
             if self._writer is None and not self._many and len(self._few) < FLUSHED_ALONE:
@@ -90,7 +93,7 @@ class Gathering(AbstractContextManager["Gathering"]):
             OSError: as ``add``; what has no name by then is gone.
         """
         if self._few:
-            self._store.put(self._few)
+            self._store.put([(digest, decoded(data)) for digest, data in self._few])
             self._few = []
         self._close()
         self._name_packs()
@@ -120,7 +123,7 @@ class Gathering(AbstractContextManager["Gathering"]):
         for written in self._written:
             remove(written[0])
 
-    def _add(self, digest: Digest, data: bytes) -> None:
+    def _add(self, digest: Digest, data: bytes | Encoded) -> None:
         if self._writer is None:
             self._temp = temp_name(self._store.scratch())
             self._file = open(self._temp, "xb", buffering=1 << 20)  # noqa: SIM115

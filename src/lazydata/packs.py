@@ -56,6 +56,43 @@ class PackedObject(NamedTuple):
     codec: str
 
 
+class Encoded(NamedTuple):
+    """The bytes of an object as they lie in a pack.
+
+    Args:
+        codec: ``raw`` or ``zstd``.
+        stored: the bytes.
+        size: of the object, bytes.
+    """
+
+    codec: str
+    stored: bytes
+    size: int
+
+
+class Encoder:
+    """Encodes objects for packs; for one thread.
+
+    Example:
+        >>> Encoder().encode(b"a" * 1000).codec
+        'zstd'
+    """
+
+    def __init__(self) -> None:
+        self._compressor: Any = None
+
+    def encode(self, data: bytes) -> Encoded:
+        """Compress an object, if that saves enough."""
+        if self._compressor is None:
+            from zstandard import ZstdCompressor
+
+            self._compressor = ZstdCompressor(level=_LEVEL)
+        packed = self._compressor.compress(data)
+        if len(packed) * 20 <= len(data) * 19:
+            return Encoded(ZSTD, packed, len(data))
+        return Encoded(RAW, data, len(data))
+
+
 class PackWriter:
     """Writes a pack into an open file, from its start.
 
@@ -71,17 +108,18 @@ class PackWriter:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._hasher = Hasher()
-        self._compressor: Any = None
+        self._encoder = Encoder()
         self._pieces: list[bytes] = []  # to be written and hashed in one go
         self._held = 0
         self.size = 0
         self.objects: list[PackedObject] = []
         self._write(MAGIC)
 
-    def add(self, digest: Digest, data: bytes) -> None:
+    def add(self, digest: Digest, data: bytes | Encoded) -> None:
         """Append an object; who calls has made sure that these are its bytes."""
-        codec, stored = self._encode(data)
-        self.objects.append(PackedObject(digest, len(data), self.size, len(stored), codec))
+        encoded = data if isinstance(data, Encoded) else self._encoder.encode(data)
+        codec, stored, size = encoded
+        self.objects.append(PackedObject(digest, size, self.size, len(stored), codec))
         self._write(stored)
 
     def finish(self) -> str:
@@ -109,13 +147,10 @@ class PackWriter:
         self._hasher.update(data)
         self._pieces, self._held = [], 0
 
-    def _encode(self, data: bytes) -> tuple[str, bytes]:
-        if self._compressor is None:
-            from zstandard import ZstdCompressor
 
-            self._compressor = ZstdCompressor(level=_LEVEL)
-        packed = self._compressor.compress(data)
-        return (ZSTD, packed) if len(packed) * 20 <= len(data) * 19 else (RAW, data)
+def decoded(data: bytes | Encoded) -> bytes:
+    """The bytes of an object that may be encoded."""
+    return decode(*data) if isinstance(data, Encoded) else data
 
 
 def decode(codec: str, stored: bytes | memoryview, size: int) -> bytes:

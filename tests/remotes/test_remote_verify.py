@@ -17,7 +17,7 @@ from lazydata.claimed import IndexedMemory
 from lazydata.digest import Digest
 from lazydata.errors import LazydataError, NeedsUpgrade, ObjectCorrupt, UsageError
 from lazydata.outgoing import Outgoing
-from lazydata.packs import PackWriter, read_footer
+from lazydata.packs import Encoded, Encoder, read_footer
 from lazydata.progress import Meter
 from lazydata.remotes.base import Remote
 from lazydata.remotes.claims import Claim, ClaimMemory, Row, VolatileMemory, encode, key_of
@@ -404,7 +404,7 @@ def test_a_codec_of_later_needs_a_newer_lazydata_and_is_no_damage(
 ) -> None:
     remote, memory = MemoryRemote(), VolatileMemory()
     with monkeypatch.context() as later:
-        later.setattr(PackWriter, "_encode", lambda _, data: ("later", data[::-1]))
+        later.setattr(Encoder, "encode", lambda _, data: Encoded("later", data[::-1], len(data)))
         push(opener(remote), objects)
     wanted = digests(objects[2 : 2 + number])
     done = pull([opener(remote)], wanted, store)

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from lazydata.ahead import Ahead
-from lazydata.digest import (
-    Digest,
-    Hashed,
-    digest_of,
-    fingerprint_file,
-    fingerprint_of,
-    hash_file,
-)
-from lazydata.errors import FileBusy, UsageError, from_os_error
+from lazydata.digest import Digest, Hashed, digest_of
+from lazydata.errors import FileBusy, UsageError
 from lazydata.fsutil import readers
-from lazydata.gathering import SMALL, Gathering
+from lazydata.gathering import Gathering
 from lazydata.ignoring import Ignore
 from lazydata.index import Index, signed, unsigned
-from lazydata.lease import has_writer, is_written
 from lazydata.messages import warn
+from lazydata.packs import Encoded
 from lazydata.progress import Meter
+from lazydata.reading import AT_ONCE, Read, Reader, Some, Touched
 from lazydata.scanning import (
     UNKNOWN,
     WIDTH,
@@ -34,17 +27,11 @@ from lazydata.scanning import (
     same_stamp,
     scan,
 )
-from lazydata.stamp import Stamp, is_racy, stamp_from
+from lazydata.stamp import Stamp
 from lazydata.store import Store
 from lazydata.tree import DIR, LINK, Node, decode, encode
 from lazydata.trees import Trees
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
-_CHUNK = 128  # files that a thread hashes in one go
-_ATTEMPTS = 4
-_AT_ONCE = 512  # files that are held in memory, or stored, at once
 _ROWS = 256
 _TREE, _DIGEST = 5, 7  # where a row of the index has them
 
@@ -65,37 +52,30 @@ class Held(NamedTuple):
     is_stored: bool
 
 
-class _Read(NamedTuple):
-    """One file, as it was read."""
-
-    at: int
-    stamp: Stamp
-    digest: Digest
-    fingerprint: bytes
-    is_racy: bool
-    seen_ns: int
-    data: bytes | None
-
-
 class _Frame:
-    """A directory whose tree waits for those below it.
+    """A directory whose tree waits for its files and for those below it.
 
     Args:
         path: absolute.
+        depth: how far below the one that is looked at.
         listing: what is in it.
         known: its row in the index; None where there is none.
         ignore: the rules in it.
     """
 
     def __init__(
-        self, path: str, listing: Listing, known: tuple[Any, ...] | None, ignore: Ignore
+        self,
+        path: str,
+        depth: int,
+        listing: Listing,
+        known: tuple[Any, ...] | None,
+        ignore: Ignore,
     ) -> None:
-        self.path, self.listing, self.known, self.ignore = path, listing, known, ignore
-        self.left = listing.directories()
-        self.left.sort(reverse=True)
+        self.path, self.depth, self.ignore = path, depth, ignore
+        self.listing, self.known = listing, known
         self.children: dict[str, Node] = {}
         self.nodes: list[Node] | None = None  # without directories; None: as they were
-        self.fingerprints = b""
+        self.fingerprints = bytearray()
 
 
 class Looking:
@@ -123,11 +103,11 @@ class Looking:
         self._index, self._trees, self._store, self._take = index, trees, store, take
         self._link = link
         self._meter = meter or Meter()
+        audience = readers(store.directory) if take is not None else None
+        self._reader = Reader(index.seed, audience, self._meter)
         self._rows: list[tuple[Any, ...]] = []
         self._known: dict[Digest, bytes] = {}  # trees as the index has them
         self._reused = False
-        self._pool: ThreadPoolExecutor | None = None
-        self._readers = readers(store.directory) if take is not None else 0
 
     def look(self, root: str, directory: str, tracked: str = "") -> Held | None:
         """What a directory holds; None if nothing is there.
@@ -151,8 +131,7 @@ class Looking:
             self._remember(0)
             self._keep(0)
         finally:
-            if self._pool is not None:
-                self._pool.shutdown()
+            self._reader.close()
         is_stored = self._take is not None and not self._reused
         return Held(done.digest, done.size, done.files, is_stored)
 
@@ -163,53 +142,72 @@ class Looking:
         return [(path, length // (WIDTH * 8)) for path, length in known]
 
     def _walk(self, directory: str, ignore: Ignore) -> Node:
-        stack = [self._open(directory, ignore)]
-        while True:
-            frame = stack[-1]
-            if frame.left:
-                name = frame.left.pop()
-                path = f"{frame.path}{os.sep}{name}"
-                stack.append(self._open(path, frame.ignore.inside(name)))
-                continue
-            stack.pop()
-            node = self._close(frame)
-            if not stack:
-                return node
-            name = os.path.basename(frame.path)
-            stack[-1].children[name] = node._replace(name=name)
+        above: list[_Frame] = []
+        for some, found in self._reader.read(self._touched(directory, ignore)):
+            frame = some.owner
+            if not above or frame is not above[-1]:
+                while len(above) > frame.depth:
+                    self._close(above)
+                above.append(frame)
+            self._take_in(frame, some.touched, found)
+        while len(above) > 1:
+            self._close(above)
+        return self._tree(above[0])
 
-    def _open(self, path: str, ignore: Ignore) -> _Frame:
-        """Scan a directory, and read those of its files that may have changed."""
+    def _touched(self, directory: str, ignore: Ignore) -> Iterator[Some[_Frame]]:
+        """The files that may have changed; each directory of the walk comes, with or without."""
+        frame = self._open(directory, 0, ignore)
+        below: list[tuple[_Frame, str]] = []
+        while True:
+            touched = [] if frame.nodes is None else self._compare(frame)
+            for start in range(0, len(touched) or 1, AT_ONCE):
+                yield Some(frame, frame.path, touched[start : start + AT_ONCE])
+            names = sorted(frame.listing.directories(), reverse=True)
+            below += [(frame, name) for name in names]
+            if not below:
+                return
+            parent, name = below.pop()
+            path = f"{parent.path}{os.sep}{name}"
+            frame = self._open(path, parent.depth + 1, parent.ignore.inside(name))
+
+    def _open(self, path: str, depth: int, ignore: Ignore) -> _Frame:
+        """Scan a directory."""
         listing = self._ahead.take(path) if ignore.is_empty else None
         listing = scan(path, ignore) if listing is None else checked(path, listing)
         known = self._index.directory(path)
+        frame = _Frame(path, depth, listing, known, ignore)
         if known is not None and unsigned(known[0]) == listing.device:
             names, stats = listing.packed()
             if names == known[1] and stats == known[2]:
                 self._reused = True
-                return _Frame(path, listing, known, ignore)
-        frame = _Frame(path, listing, known, ignore)
+                return frame
         for one, other in alike(listing.names):
             warn(
                 f"{os.path.join(path, other)}: {one!r} and {other!r} may not be told apart "
                 "on other systems"
             )
-        self._read(frame)
+        frame.nodes = []
         return frame
 
-    def _close(self, frame: _Frame) -> Node:
-        """The tree of a directory, once those below it are known."""
+    def _close(self, above: list[_Frame]) -> None:
+        """Put the lowest of them into the one above it."""
+        frame = above.pop()
+        name = os.path.basename(frame.path)
+        above[-1].children[name] = self._tree(frame)._replace(name=name)
+
+    def _tree(self, frame: _Frame) -> Node:
+        """The tree of a directory, once its files and those below it are known."""
         below = "".join(frame.children[name].digest for name in frame.listing.directories())
+        fingerprints = bytes(frame.fingerprints)
         if frame.nodes is None:
             assert frame.known is not None
-            _, _, _, _, tree, was, digest, size, files = frame.known
+            _, _, _, fingerprints, tree, was, digest, size, files = frame.known
             if below == was:
                 if self._take is not None:
                     self._known[Digest(digest)] = tree
                     self._keep(_ROWS)
                 return Node("", DIR, Digest(digest), size, files)
             frame.nodes = [node for node in decode(tree) if node.kind != DIR]
-            frame.fingerprints = frame.known[3]
         nodes = [*frame.nodes, *frame.children.values()]
         data = encode(nodes)
         digest = digest_of(data)
@@ -222,7 +220,7 @@ class Looking:
                 frame.path,
                 signed(frame.listing.device),
                 *packed,
-                frame.fingerprints,
+                fingerprints,
                 data,
                 below,
                 digest,
@@ -251,13 +249,17 @@ class Looking:
 
     # Files
 
-    def _read(self, frame: _Frame) -> None:
-        """Bring the nodes of a directory's files up to date, reading what may have changed."""
-        listing = frame.listing
+    def _compare(self, frame: _Frame) -> list[Touched]:
+        """Take over what is as it was of a directory's files.
+
+        Returns:
+            Those that may have changed.
+        """
+        listing, nodes = frame.listing, frame.nodes
+        assert nodes is not None
         olds = Remembered(frame.known, listing.device)
-        prints = bytearray(len(listing.names) * 16)
-        nodes: list[Node] = []
-        todo: list[tuple[int, str, bytes, Digest | None]] = []
+        prints = frame.fingerprints = bytearray(len(listing.names) * 16)
+        touched: list[Touched] = []
         for at, name in enumerate(listing.names):
             kind = listing.kind(at)
             if kind == DIR:
@@ -272,101 +274,41 @@ class Looking:
                 nodes.append(Node(name, kind, digest, was.size, 1))
                 continue
             may_be_same = was is not None and was.size == listing.stamp(at).size
-            todo.append((at, name, fingerprint if may_be_same else b"", digest))
-        for start in range(0, len(todo), _AT_ONCE):
-            some = todo[start : start + _AT_ONCE]
-            found = list(self._read_all(frame.path, some))
-            if self._take is not None:
-                found = self._store_all(frame.path, found, some)
-            for each in found:
-                listing.restamp(each.at, each.stamp)
-                if each.is_racy:
-                    listing.stats[each.at * WIDTH + 3] = UNKNOWN
-                prints[each.at * 16 : each.at * 16 + 16] = each.fingerprint
-                name, kind = listing.names[each.at], listing.kind(each.at)
-                nodes.append(Node(name, kind, each.digest, each.stamp.size, 1))
-            self._meter.done(len(found))
-        frame.nodes, frame.fingerprints = nodes, bytes(prints)
+            touched.append(Touched(at, name, fingerprint if may_be_same else b"", digest))
+        return touched
 
-    def _read_all(
-        self, path: str, todo: Sequence[tuple[int, str, bytes, Digest | None]]
-    ) -> Iterator[_Read]:
-        if len(todo) <= 16:
-            yield from self._read_some(path, todo)
+    def _take_in(self, frame: _Frame, touched: Sequence[Touched], found: list[Read]) -> None:
+        """Store what is new of some files, and remember them."""
+        if not found:
             return
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-        size = min(_CHUNK, -(-len(todo) // (os.cpu_count() or 1)))
-        chunks = [todo[start : start + size] for start in range(0, len(todo), size)]
-        for found in self._pool.map(lambda some: list(self._read_some(path, some)), chunks):
-            yield from found
-
-    def _read_some(
-        self, path: str, todo: Sequence[tuple[int, str, bytes, Digest | None]]
-    ) -> Iterator[_Read]:
-        for at, name, fingerprint, digest in todo:
-            file = f"{path}{os.sep}{name}"
-            try:
-                yield self._read_one(file, at, fingerprint, digest)
-            except OSError as error:
-                raise from_os_error(error, "read", file) from error
-
-    def _read_one(self, file: str, at: int, fingerprint: bytes, digest: Digest | None) -> _Read:
-        seed = self._index.seed
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(0.05 * 2**attempt)
-            seen_ns = time.time_ns()
-            descriptor = os.open(file, _READING)
-            try:
-                status = os.fstat(descriptor)
-                # What others may not read gets an object of its own: they may read packs.
-                if status.st_size >= SMALL or self._readers & ~status.st_mode:
-                    return self._read_large(file, at, fingerprint, digest)
-                data = os.read(descriptor, SMALL)
-                after = os.fstat(descriptor)
-                if len(data) != after.st_size or after.st_mtime_ns != status.st_mtime_ns:
-                    continue
-                written = is_written(descriptor, after.st_dev)
-            finally:
-                os.close(descriptor)
-            stamp = stamp_from(after)
-            found = fingerprint_of(data, seed)
-            racy = written or is_racy(stamp, seen_ns)
-            if digest is not None and found == fingerprint:
-                return _Read(at, stamp, digest, found, racy, seen_ns, None)
-            self._meter(len(data))
-            return _Read(at, stamp, digest_of(data), found, racy, seen_ns, data)
-        raise FileBusy(f"{file} keeps changing while it is read", hint="wait for its writer")
-
-    def _read_large(self, file: str, at: int, fingerprint: bytes, digest: Digest | None) -> _Read:
-        if digest is not None and fingerprint:
-            found, stamp, seen_ns = fingerprint_file(file, self._index.seed)
-            if found == fingerprint:
-                racy = is_racy(stamp, seen_ns) or has_writer(file)
-                return _Read(at, stamp, digest, found, racy, seen_ns, None)
-        done = hash_file(file, seed=self._index.seed)
-        self._meter(done.stamp.size)
-        racy = done.racy or has_writer(file)
-        return _Read(at, done.stamp, done.digest, done.fingerprint, racy, done.seen_ns, None)
+        assert frame.nodes is not None
+        if self._take is not None:
+            found = self._store_all(frame.path, found, touched)
+        listing = frame.listing
+        for each in found:
+            listing.restamp(each.at, each.stamp)
+            if each.is_racy:
+                listing.stats[each.at * WIDTH + 3] = UNKNOWN
+            frame.fingerprints[each.at * 16 : each.at * 16 + 16] = each.fingerprint
+            name, kind = listing.names[each.at], listing.kind(each.at)
+            frame.nodes.append(Node(name, kind, each.digest, each.stamp.size, 1))
+        self._meter.done(len(found))
 
     def _store_all(
         self,
         path: str,
-        found: list[_Read],
-        todo: Sequence[tuple[int, str, bytes, Digest | None]],
-    ) -> list[_Read]:
+        found: list[Read],
+        touched: Sequence[Touched],
+    ) -> list[Read]:
         """Store what is new of some files, and follow what that does to their stamps."""
         assert self._take is not None
-        known = {at: digest for at, _, _, digest in todo}
+        known = {each.at: each.digest for each in touched}
         new = [each for each in found if each.digest != known[each.at]]
         if len(new) < len(found):
             self._reused = True
         lacking = set(self._store.lacking({each.digest for each in new}))
-        small: dict[Digest, bytes] = {}
-        large: dict[Digest, _Read] = {}
+        small: dict[Digest, bytes | Encoded] = {}
+        large: dict[Digest, Read] = {}
         for each in new:
             if each.digest in lacking:
                 if each.data is not None:
@@ -374,7 +316,7 @@ class Looking:
                 else:
                     large[each.digest] = each
         self._take.add(list(small.items()))
-        names = {at: name for at, name, _, _ in todo}
+        names = {each.at: each.name for each in touched}
         files = [
             (
                 os.path.join(path, names[each.at]),
@@ -382,7 +324,7 @@ class Looking:
             )
             for each in large.values()
         ]
-        moved: dict[int, _Read] = {}
+        moved: dict[int, Read] = {}
         if files:
             self._take.begin()
             stamps = self._store.adopt_many(files, self._index, link=self._link)
@@ -424,12 +366,3 @@ class Remembered:
         if not digest or self._listing.kind(at) in (DIR, LINK):
             return None, b"", None
         return self._listing.stamp(at), self._prints[at * 16 : at * 16 + 16], digest
-
-
-_READING = (
-    os.O_RDONLY
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
