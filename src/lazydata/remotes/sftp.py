@@ -22,7 +22,6 @@ from lazydata.errors import (
 )
 from lazydata.progress import Progress, attempt
 from lazydata.remotes.base import Stat, check_folder, check_key, local_file
-from lazydata.remotes.copying import write_all
 from lazydata.remotes.sftp_blocks import give_up, receive, send
 from lazydata.remotes.sftp_errors import ABSENT, Teller, is_folder, is_lost
 from lazydata.remotes.sftp_steps import (
@@ -37,6 +36,7 @@ from lazydata.remotes.sftp_steps import (
 from lazydata.remotes.ssh_address import address_of
 from lazydata.remotes.ssh_session import Session
 from lazydata.remotes.threads import spread
+from lazydata.remotes.write_behind import WriteBehind
 
 # Temp files lie in one folder, so that what a dead writer left is found and
 # removed without a walk. Its name is no key, so nothing ever lists it.
@@ -161,10 +161,9 @@ class SftpRemote:
                     begin = _resumed(filled, size, target)
                     report(begin)
                     blocks = receive(file, begin, size, sftp.limits.max_read_len)
-                    async with aclosing(blocks):
+                    async with aclosing(blocks), WriteBehind(filled, target) as behind:
                         async for data in blocks:
-                            with local_file("write", target):
-                                write_all(filled, data)
+                            await behind.write(data)
                             begin += len(data)
                             report(len(data))
                 if begin < size:
