@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from lazydata import audit
 from lazydata.errors import LazydataError, from_os_error
@@ -55,10 +56,16 @@ def _find(arguments: list[str]) -> Callable[[], object]:
             from lazydata.cli import standing
 
             return standing.show
-        if arguments == ["push"]:
-            from lazydata.cli import sending
+        name, paths = arguments[:1], arguments[1:]
+        if not any(each.startswith("-") for each in paths):
+            if name == ["push"]:
+                from lazydata.cli import sending
 
-            return sending.push
+                return partial(sending.push, paths)
+            if name == ["pull"]:
+                from lazydata.cli import fetching
+
+                return partial(fetching.pull, paths)
         if arguments[:1] == ["git"] and arguments[1:2] in (["merge-driver"], ["hook"]):
             from lazydata.cli import plumbing
 

@@ -6,10 +6,10 @@ from typing import Annotated, Optional
 
 import typer
 
-from lazydata.cli import completing, history, render, sending
+from lazydata.cli import completing, fetching, history, render, sending
 from lazydata.cli.arguments import DryRun, Jobs, Json, Paths, Quiet, Recursive, RemoteName
 from lazydata.cli.printing import print_line
-from lazydata.cli.shared import Here, Span, incomplete, may_ask
+from lazydata.cli.shared import Here, may_ask
 
 commands = typer.Typer()
 
@@ -141,8 +141,6 @@ def pull(
     here are left alone. With --rev nothing in the workspace changes: what lazydata.yml
     lists at that revision is fetched into the store, so that it can be switched to offline.
     """
-    from lazydata.workspace import pulling, scripts
-
     if rev is not None:
         history.pull(
             rev,
@@ -155,33 +153,12 @@ def pull(
             json=json,
         )
         return
-
-    rows: list[pulling.Pulled] = []
-    asked = 0
-
-    def bring(here: Here) -> None:
-        nonlocal asked
-        choose = scripts.wanted if paths else scripts.had
-        entries = choose(here.workspace, here.view, here.part, here.cwd)
-        asked += len(entries)
-        if span.is_wide and not entries:
-            return
-        done = pulling.pull(
-            here.workspace,
-            here.index,
-            entries,
-            remote=remote,
-            jobs=jobs,
-            dry_run=dry_run,
-            had_only=not paths,
-        )
-        name = span.label if json else Here.shown
-        named = [name(here, path) for path in done.paths]
-        rows.append(done._replace(paths=named, left=span.left(here, done.left)))
-        incomplete(done.left, "not pulled")
-
-    may_ask(quiet=quiet)
-    span = Span(paths, recursive=recursive, scripts=True)
-    span.each(bring)
-    render.pulled(rows, asked, json=json, dry_run=dry_run, quiet=quiet, scope=span.scope)
-    span.end()
+    fetching.pull(
+        paths,
+        recursive=recursive,
+        remote=remote,
+        jobs=jobs,
+        dry_run=dry_run,
+        quiet=quiet,
+        json=json,
+    )
