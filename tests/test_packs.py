@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import time
+from pathlib import Path
 
 import pytest
 from blake3 import blake3
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 
 from lazydata.digest import Digest
 from lazydata.errors import NeedsUpgrade, ObjectCorrupt
+from lazydata.packed import Packs
 from lazydata.packs import LARGEST, MAGIC, PackedObject, PackWriter, decode, read_footer, verified
 
 
@@ -163,3 +168,22 @@ def test_a_window_that_asks_for_much_memory_is_refused() -> None:
     frame = bytes.fromhex("28b52ffd00a8" + "010000")
     with pytest.raises(ObjectCorrupt, match="memory"):
         decode("zstd", frame, 3)
+
+
+def test_a_fork_does_not_wait_for_a_note_that_its_parent_makes(tmp_path: Path) -> None:
+    (tmp_path / f"{'0' * 64}.pack").write_bytes(b"no pack")
+    packs = Packs(str(tmp_path), None)
+    with packs.noting():
+        child = os.fork()
+        if not child:
+            os._exit(len(packs.locate([digest(b"x")])))
+        ended = 0, 0
+        for _ in range(500):
+            ended = os.waitpid(child, os.WNOHANG)
+            if ended[0]:
+                break
+            time.sleep(0.02)
+        else:
+            os.kill(child, signal.SIGKILL)
+            ended = os.waitpid(child, 0)
+    assert ended == (child, 0)

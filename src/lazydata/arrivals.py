@@ -221,8 +221,9 @@ class Inbox:
 
         def finish(temp: str) -> None:
             packed = _finish_pack(name, temp)
-            self._name(temp, self.packs.path_of(name))
-            self.packs.note(name, packed)
+            with self.packs.noting():
+                self._name(temp, self.packs.path_of(name))
+                self.packs.note(name, packed)
 
         return Arrival(self._temp_dir, name, finish)
 

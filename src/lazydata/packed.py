@@ -7,7 +7,9 @@ remembers that, and is made anew from the footers where it knows nothing.
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock  # `threading` takes long to import
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from lazydata.digest import Digest, hash_file
 from lazydata.errors import NeedsUpgrade, ObjectCorrupt
@@ -37,6 +39,7 @@ class Packs:
         self._index = index
         self._at_hand: dict[Digest, tuple[str, PackedObject]] = {}
         self._files: dict[str, int] = {}
+        self._noting = os.getpid(), allocate_lock()
 
     def path_of(self, name: str) -> str:
         """Where a pack lies, or would lie."""
@@ -66,12 +69,12 @@ class Packs:
 
     def locate(self, digests: Collection[Digest]) -> dict[Digest, tuple[str, PackedObject]]:
         """Which pack has an object, and where; those that none has are left out."""
-        names = self.names()
-        if not names:
+        if not self.names():
             return {}
         found: dict[Digest, tuple[str, PackedObject]] = {}
         with Index(self._index) as index:
-            unknown = self._remember(index, names)
+            with self.noting():
+                unknown = self._remember(index, self.names())
             wanted = list(digests)
             for start in range(0, len(wanted), _AT_ONCE):
                 some = wanted[start : start + _AT_ONCE]
@@ -89,6 +92,17 @@ class Packs:
                 if each.digest in asked:
                     found[each.digest] = pack, each
         return found
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Between the name of a pack and the note of it no other thread looks what there is.
+
+        It would read the footer once more, or forget what was noted just now.
+        """
+        if self._noting[0] != os.getpid():  # of a fork: nobody here will release it
+            self._noting = os.getpid(), allocate_lock()
+        with self._noting[1]:
+            yield
 
     def note(self, name: str, packed: Collection[PackedObject]) -> bool:
         """Remember what is in a pack; False where the index does not keep it."""

@@ -81,7 +81,7 @@ class Trees:
             lacking = [digest for digest in level if not self._is_here(digest)]
             if lacking:
                 self._fetch(lacking)
-            nodes = [node for digest in level for node in self.read(digest)]
+            nodes = (node for digest in level for node in self.read(digest))
             below = dict.fromkeys(node.digest for node in nodes if node.kind == DIR)
             level = [digest for digest in below if digest not in seen]
             seen.update(level)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -38,6 +39,7 @@ from lazydata.remotes.threads import in_thread, spread
 T = TypeVar("T")
 
 _MERGED_AT_ONCE = 4
+_LARGE = 2 << 20  # bytes of an index file that is read alone: its rows take six times the memory
 _LISTINGS = 3
 # Compaction keeps them few; a server that lists without end must not fill the memory.
 _FILES_AT_MOST = 100_000
@@ -280,19 +282,22 @@ class Catalogue:
     async def _merge(self, index_files: Iterable[tuple[str, int]]) -> list[str]:
         """Merge index files of given names and sizes; those that are gone are returned."""
         vanished: list[str] = []
+        large = asyncio.Lock()
 
         async def merge(each: tuple[str, int]) -> None:
             name, size = each
             try:
                 if size > BYTES_AT_MOST:
                     raise ObjectCorrupt(f"index file {name} is too large to be one")
-                claim = await self._read(name)
+                async with large if size > _LARGE else nullcontext():
+                    claim = await self._read(name)
+                    await self._remember(
+                        self._memory.merge, self.url, name, claim.project, claim.rows
+                    )
             except RemoteObjectMissing:
                 vanished.append(name)
             except (ObjectCorrupt, UsageError) as error:
                 warn(f"{self.url}: {error.message}; going on without it")
-            else:
-                await self._remember(self._memory.merge, self.url, name, claim.project, claim.rows)
 
         await spread(index_files, _MERGED_AT_ONCE, merge)
         return vanished

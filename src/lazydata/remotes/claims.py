@@ -271,11 +271,13 @@ def decode(name: str, data: bytes) -> Claim:
         if not all(isinstance(each, str) for each in supersedes):
             raise ValueError(head)
         rows = []
+        keys: dict[str, str] = {}  # many rows name one pack
         lines = body.decode("ascii").split("\n")
         if lines.pop():
             raise ValueError("no newline at the end")
         for number, line in enumerate(lines, 2):  # noqa: B007  # the error names it
-            rows.append(_row(line))
+            row = _row(line)
+            rows.append(row._replace(key=keys.setdefault(row.key, row.key)))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ObjectCorrupt(f"index file {name} makes no sense in line {number}") from error
     return Claim(project, tuple(rows), tuple(supersedes))

@@ -96,10 +96,16 @@ class Applying:
                 fsutil.make_dirs(self._real)
                 if root is not None:
                     self._new[""] = root
+            begun: set[str] = set()
             while some := list(islice(waiting, AT_ONCE)):
                 self._some(some)
                 self._meter.done(len(some))
-            self._remember()
+                # What is right in a new directory comes in a row: all but the last are filled.
+                begun.update(change.path.rpartition("/")[0] for change in some)
+                last = some[-1].path.rpartition("/")[0]
+                self._remember(begun - {last})
+                begun = {last}
+            self._remember([*self._new])
         except FileNotFoundError as error:
             where = error.filename or self._real
             raise FileBusy(f"{where} went just now", hint="run it again") from error
@@ -285,13 +291,16 @@ class Applying:
 
     # What was made is known, and need not be read again
 
-    def _remember(self) -> None:
+    def _remember(self, filled: Iterable[str]) -> None:
         rows = []
-        for path, node in self._new.items():
-            row = self._row(path, node)
+        for path in filled:
+            node = self._new.pop(path, None)
+            row = self._row(path, node) if node is not None else None
+            self._prints.pop(path, None)
             if row is not None:
                 rows.append(row)
-        self._index.put_directories(rows)
+        if rows:
+            self._index.put_directories(rows)
 
     def _row(self, path: str, node: Node) -> tuple[object, ...] | None:
         directory, prints = self._at(path), self._prints.get(path, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from lazydata.digest import Digest
 from lazydata.errors import (
@@ -16,9 +17,11 @@ from lazydata.ignoring import Ignore
 from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec, Version
 from lazydata.messages import say, warn
-from lazydata.tree import DIR, LINK
+from lazydata.tree import DIR, LINK, Node
 from lazydata.trees import AT_MOST, Change, Trees
 from lazydata.workspace import Workspace
+
+AT_ONCE = 50_000  # objects that are asked for, moved and remembered together: it bounds the memory
 
 
 def objects_of(
@@ -116,6 +119,35 @@ class Fetching:
             ObjectMissing, ObjectCorrupt: one can't be had.
         """
         self.check(self._bring(dict.fromkeys(digests, AT_MOST), f"the lists of {self._name}"))
+
+    def files(self, nodes: Iterable[Node]) -> tuple[int, int]:
+        """Bring the objects of files that the store lacks, some ten thousand at a time.
+
+        Returns:
+            How many were downloaded, and their bytes.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt: one can't be had; the others are here.
+        """
+        count = size = 0
+        failed: dict[Digest, LazydataError] = {}
+        waiting, has_more = iter(nodes), False
+        while some := list(islice(waiting, AT_ONCE)):
+            sizes = {node.digest: node.size for node in some}
+            wanted = {digest: sizes[digest] for digest in self._workspace.store.lacking(sizes)}
+            if not wanted:
+                continue
+            if len(some) < AT_ONCE and not has_more:
+                failed = self.objects(wanted, self._name)
+            else:
+                if not has_more:
+                    say(f"Downloading stored files of {self._name} ...")
+                has_more = True
+                failed.update(self._bring(wanted, self._name))
+            count += len(wanted)
+            size += sum(wanted.values())
+        self.check(failed)
+        return count, size
 
     def objects(self, sizes: Mapping[Digest, int | None], what: str) -> dict[Digest, LazydataError]:
         """Bring objects of files, given with their sizes; why some of them did not come."""

@@ -73,9 +73,8 @@ def pull_directory(
             pass  # what can be had is brought, file by file
         else:
             if settled.action in PULLS:
-                count, size = len(settling.fetched), settling.fetched_size
                 changed = [entry.path] if settled.action in REPLACES else []
-                return PulledDirectory(changed, count, size, [])
+                return PulledDirectory(changed, settling.fetched, settling.fetched_size, [])
     slash = "/" * (portion.listed().kind == DIR)
     done = portion.pull(dry_run=dry_run, had_only=had_only)
     return _told(entry, entry.name.rstrip("/") + slash, done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,16 +19,15 @@ from lazydata.errors import (
     from_os_error,
 )
 from lazydata.index import Index
-from lazydata.manifest import Entry
+from lazydata.manifest import Entry, RemoteSpec
 from lazydata.messages import warn
 from lazydata.outgoing import Outgoing
 from lazydata.packs import SMALL
 from lazydata.progress import Meter, shown
-from lazydata.store import Store
 from lazydata.transfer.plan import FEW
 from lazydata.trees import Trees
 from lazydata.workspace import Workspace
-from lazydata.workspace.inside import objects_of
+from lazydata.workspace.inside import AT_ONCE, objects_of
 from lazydata.workspace.look import look
 from lazydata.workspace.remotes import ask, named, on_remotes, open_repository, remember_pushed
 
@@ -76,111 +75,202 @@ def push(
     """
     spec = named(workspace, index, remote)
     memory = IndexedMemory(config.index_dir())
-    wanted: dict[Digest, str] = {}
-    sizes: dict[Digest, int | None] = {}
-    latest: dict[Digest, Entry] = {}
-    trees = Trees(workspace.store, index)
-    for entry in entries:
-        for version in entry.versions:
-            is_latest = version is entry.latest
-            for digest, size, path in objects_of(trees, entry, version):
-                wanted.setdefault(digest, path)
-                sizes.setdefault(digest, size)
-                if is_latest:
-                    latest[digest] = entry
-
-    def find(digests: Collection[Digest]) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
-        return _outgoing(workspace, digests, latest)
-
-    def send(digests: Iterable[Digest], meter: Meter) -> transfer.Pushed:
-        return transfer.push(
-            partial(open_repository, spec, memory, jobs),
-            digests,
-            find,
-            scratch=workspace.store.scratch(),
-            meter=meter,
-            jobs=jobs,
-            dry_run=dry_run,
-        )
-
     if check and not dry_run:
         memory.forget(spec.url, memory.names(spec.url))  # index files are read again as well
+    total = Pushed(spec.name, 0, 0, 0, [])
+    later: set[int] = set()
     with shown(f"pushing to {spec.name}") as meter:
-        done = send(wanted, meter)
-        known = workspace.baseline.pushed([spec.url], wanted)
+        sending = _Sending(workspace, spec, memory, later, meter, jobs, dry_run=dry_run)
+        for wanted in _portions(Trees(workspace.store, index), list(entries), later):
+            done = sending.send(wanted, check=check)
+            total = Pushed(
+                spec.name,
+                total.objects + len(done.uploaded),
+                total.size + done.bytes,
+                total.already + done.already,
+                total.left + _left(workspace, index, wanted, done.failed),
+            )
+    return total
+
+
+class _Wanted(NamedTuple):
+    """An object that is to be on the remote.
+
+    Args:
+        path: of a file or tree that it is.
+        size: its bytes, if known.
+        entry: whose latest version has it; None if only others have.
+    """
+
+    path: str
+    size: int | None
+    entry: Entry | None
+
+
+def _portions(
+    trees: Trees, entries: Sequence[Entry], later: set[int]
+) -> Iterator[dict[Digest, _Wanted]]:
+    """The objects of all versions of some entries, each once, some ten thousand at a time.
+
+    Args:
+        later: kept up to date with the numbers of those that are still to come; whoever
+            sends one of them before takes it out.
+    """
+    some: dict[Digest, _Wanted] = {}
+    for digest, wanted in _objects(trees, entries):
+        known = some.get(digest)
+        if known is not None:
+            if known.entry is None and wanted.entry is not None:
+                some[digest] = known._replace(entry=wanted.entry)
+        elif len(some) < AT_ONCE:
+            some[digest] = wanted
+        else:
+            later.add(_number(digest))
+    yield some
+    if not later:
+        return
+    some = {}
+    for digest, wanted in _objects(trees, entries):
+        if _number(digest) in later:
+            later.discard(_number(digest))
+            some[digest] = wanted
+            if len(some) == AT_ONCE:
+                yield some
+                some = {}
+    yield some
+
+
+def _objects(trees: Trees, entries: Iterable[Entry]) -> Iterator[tuple[Digest, _Wanted]]:
+    for entry in entries:
+        for version in reversed(entry.versions):  # whose file may be there comes first
+            latest = entry if version is entry.latest else None
+            for digest, size, path in objects_of(trees, entry, version):
+                yield digest, _Wanted(path, size, latest)
+
+
+def _number(digest: Digest) -> int:
+    """What tells an object from others in a third of its digest's memory."""
+    return int(digest[-32:], 16)
+
+
+class _Sending:
+    """Sends objects to a remote; see ``push`` and ``_portions`` for the arguments."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        spec: RemoteSpec,
+        memory: IndexedMemory,
+        later: set[int],
+        meter: Meter,
+        jobs: int | None,
+        *,
+        dry_run: bool,
+    ) -> None:
+        self._workspace, self._spec, self._memory = workspace, spec, memory
+        self._later, self._meter, self._jobs = later, meter, jobs
+        self._dry_run = dry_run
+        self._wanted: Mapping[Digest, _Wanted] = {}
+
+    def send(self, wanted: Mapping[Digest, _Wanted], *, check: bool) -> transfer.Pushed:
+        """Send those that the remote lacks."""
+        self._wanted = wanted
+        done = self._send(wanted)
+        if self._dry_run:
+            return done
+        url = self._spec.url
+        known = self._workspace.baseline.pushed([url], wanted)
         confirmed = {*done.confirmed, *(() if check else known)}
         # What was claimed before this push is asked for once: somebody may have removed it.
-        unsure = {d: sizes[d] for d in wanted if d not in confirmed and d not in done.failed}
-        if unsure and not dry_run:
-            there = ask(spec, memory, unsure)
-            again = send([d for d in unsure if d not in there], meter)
+        unsure = {
+            digest: each.size
+            for digest, each in wanted.items()
+            if digest not in confirmed and digest not in done.failed
+        }
+        if unsure:
+            there = ask(self._spec, self._memory, unsure)
+            again = self._send([d for d in unsure if d not in there])
             done.uploaded += again.uploaded
             done.bytes += again.bytes
             done.already -= len(again.uploaded) + len(again.failed)
             done.failed.update(again.failed)
             confirmed |= {*there, *again.confirmed}
-    if not dry_run:
-        remember_pushed(workspace, spec.url, confirmed - known, known & unsure.keys() - confirmed)
-    left = _left(workspace, index, wanted, done.failed)
-    return Pushed(spec.name, len(done.uploaded), done.bytes, done.already, left)
+        gone = known & unsure.keys() - confirmed
+        remember_pushed(self._workspace, url, confirmed - known, gone)
+        for digest in done.failed.keys() - wanted.keys():  # their turn comes once more
+            self._later.add(_number(digest))
+            del done.failed[digest]
+        return done
 
+    def _send(self, digests: Iterable[Digest]) -> transfer.Pushed:
+        return transfer.push(
+            partial(open_repository, self._spec, self._memory, self._jobs),
+            digests,
+            self._find,
+            scratch=self._workspace.store.scratch(),
+            meter=self._meter,
+            jobs=self._jobs,
+            dry_run=self._dry_run,
+        )
 
-def _outgoing(
-    workspace: Workspace, digests: Collection[Digest], latest: Mapping[Digest, Entry]
-) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
-    """Files of the store that hold these objects, checked, and why others have none."""
-    store = workspace.store
-    found: list[Outgoing] = []
-    failed: dict[Digest, LazydataError] = {}
-    with workspace.index() as index:
-        lacking = [digest for digest in store.lacking(digests) if digest in latest]
-        for entry in {latest[digest].path: latest[digest] for digest in lacking}.values():
-            _store_again(workspace, index, entry)
-        packed = _in_packs(store, digests)
-        for digest in digests:
-            if digest in packed:
-                found.append(packed[digest])
-                continue
+    def _find(
+        self, digests: Collection[Digest]
+    ) -> tuple[list[Outgoing], dict[Digest, LazydataError]]:
+        """Files of the store that hold these objects, checked, and why others have none."""
+        store = self._workspace.store
+        found: list[Outgoing] = []
+        failed: dict[Digest, LazydataError] = {}
+        with self._workspace.index() as index:
+            owners = (self._wanted[digest].entry for digest in store.lacking(digests))
+            for entry in {owner.path: owner for owner in owners if owner is not None}.values():
+                _store_again(self._workspace, index, entry)
+            packed = self._in_packs(digests)
+            for digest in digests:
+                if digest in packed:
+                    found.append(packed.pop(digest))
+                    continue
+                try:
+                    file = store.check(digest, index)
+                    found.append(Outgoing(digest, os.path.getsize(file), Path(file)))
+                except (ObjectMissing, ObjectCorrupt, NeedsUpgrade) as error:
+                    failed[digest] = error
+                except OSError as error:
+                    raise from_os_error(error, "read", store.path_of(digest)) from error
+        return [*found, *packed.values()], failed
+
+    def _in_packs(self, digests: Collection[Digest]) -> dict[Digest, Outgoing]:
+        """Objects that lie in packs of the store, to be read from there.
+
+        A pack is named where all that is in it is to be sent, now or later: it may go as it
+        is. Who gets it must not get what another project put into it.
+        """
+        store = self._workspace.store
+        alone = [digest for digest in digests if not os.path.exists(store.path_of(digest))]
+        located = store.packs.locate(alone) if len(alone) > FEW else {}
+        asked = set(digests)
+        found: dict[Digest, Outgoing] = {}
+        for name in {name for name, _ in located.values()}:
             try:
-                file = store.check(digest, index)
-                found.append(Outgoing(digest, os.path.getsize(file), Path(file)))
-            except (ObjectMissing, ObjectCorrupt, NeedsUpgrade) as error:
-                failed[digest] = error
-            except OSError as error:
-                raise from_os_error(error, "read", store.path_of(digest)) from error
-    return found, failed
-
-
-def _in_packs(store: Store, digests: Collection[Digest]) -> dict[Digest, Outgoing]:
-    """Objects that lie in packs of the store, to be read from there.
-
-    A pack is named where all that is in it is asked for: it may go as it is. Who gets it
-    must not get what another project put into it.
-    """
-    alone = [digest for digest in digests if not os.path.exists(store.path_of(digest))]
-    located = store.packs.locate(alone) if len(alone) > FEW else {}
-    asked = set(digests)
-    found: dict[Digest, Outgoing] = {}
-    for name in {name for name, _ in located.values()}:
-        try:
-            objects = store.packs.objects(name)
-        except (ObjectCorrupt, OSError):
-            continue  # told when its objects are looked for
-        path = Path(store.packs.path_of(name))
-        if all(each.digest in asked for each in objects):
-            for each in objects:
-                found[each.digest] = Outgoing(each.digest, each.size, path, each, name)
-    for digest, (name, each) in located.items():
-        if digest not in found and each.size <= SMALL:
-            path = Path(store.packs.path_of(name))
-            found[digest] = Outgoing(digest, each.size, path, each)
-    return found
+                objects = store.packs.objects(name)
+            except (ObjectCorrupt, OSError):
+                continue  # told when its objects are looked for
+            others = [_number(each.digest) for each in objects if each.digest not in asked]
+            if self._later.issuperset(others):
+                self._later.difference_update(others)
+                path = Path(store.packs.path_of(name))
+                for each in objects:
+                    found[each.digest] = Outgoing(each.digest, each.size, path, each, name)
+        for digest, (name, each) in located.items():
+            if digest not in found and each.size <= SMALL:
+                path = Path(store.packs.path_of(name))
+                found[digest] = Outgoing(digest, each.size, path, each)
+        return found
 
 
 def _left(
     workspace: Workspace,
     index: Index,
-    wanted: Mapping[Digest, str],
+    wanted: Mapping[Digest, _Wanted],
     failed: Mapping[Digest, LazydataError],
 ) -> list[str]:
     """One line for each object that is not on the remote now."""
@@ -190,9 +280,9 @@ def _left(
     lines = []
     for digest, error in failed.items():
         if digest not in lacking:
-            lines.append(f"{wanted[digest]}: {error.message}")
+            lines.append(f"{wanted[digest].path}: {error.message}")
         elif digest not in there:
-            lines.append(f"{wanted[digest]}: {digest} is neither here nor on a remote{why}")
+            lines.append(f"{wanted[digest].path}: {digest} is neither here nor on a remote{why}")
     return lines
 
 

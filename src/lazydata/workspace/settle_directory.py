@@ -68,8 +68,7 @@ class SettlingDirectory:
         self.trees = Trees(self._store, index, self._fetching.trees, name=self._name)
         self._passed_over = PassedOver(workspace.root, place.real)
         self._storing = Storing(workspace, index, self.trees, place.real, self._name, link=link)
-        self.fetched: list[Digest] = []
-        self.fetched_size = 0
+        self.fetched = self.fetched_size = 0
         self._held: Held | None = None
         self._before: tuple[object, ...] = ()
 
@@ -435,11 +434,7 @@ class SettlingDirectory:
 
     def _fetch(self, changes: Iterable[Change]) -> int:
         """Bring what changes need into the store; how many objects were downloaded."""
-        sizes = {node.digest: node.size for node in needed(changes)}
-        lacking = self._store.lacking(sizes)
-        if lacking:
-            wanted = {digest: sizes[digest] for digest in lacking}
-            self._fetching.check(self._fetching.objects(wanted, self._name))
-        self.fetched += lacking
-        self.fetched_size += sum(sizes[digest] for digest in lacking)
-        return len(lacking)
+        count, size = self._fetching.files(needed(changes))
+        self.fetched += count
+        self.fetched_size += size
+        return count
