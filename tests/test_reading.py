@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -51,6 +52,9 @@ def test_another_process_reads_the_same(directory: Path, audience: int | None) -
     (directory / "private").write_bytes(b"mine")
     (directory / "private").chmod(0o600)
     (directory / "large").write_bytes(bytes(LIMIT))
+    (directory / "future").write_bytes(b"racy")
+    os.utime(directory / "future", ns=(0, time.time_ns() + 3_600_000_000_000))
+    time.sleep(0.1)  # no other is racy by now
     files = SmallFiles(SEED, LIMIT, audience)
     names = sorted(each.name for each in directory.iterdir())
     known = {"alike": fingerprint_of(b"a" * 5_000, SEED), "old": fingerprint_of(b"not y", SEED)}
@@ -70,6 +74,8 @@ def test_another_process_reads_the_same(directory: Path, audience: int | None) -
         if small.data is not None:
             assert isinstance(small.data, Encoded)
             assert decoded(small.data) == own.data == (directory / name).read_bytes()
+    racy = {name for name, small in found.items() if small is not None and small.is_racy}
+    assert racy == {"future"}
     alike = found["alike"]
     assert alike is not None
     assert alike.digest is None
