@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from typing import Any, TypeVar
 
 from lazydata.errors import LazydataError, RemoteDenied, RemoteUnavailable
 from lazydata.remotes import base
-from lazydata.remotes.importing import no_collecting
 from lazydata.remotes.s3_address import Address
 from lazydata.remotes.s3_errors import Answer, answer_of, of_answer, translate
 from lazydata.remotes.s3_sockets import AbandonedError, BreakingStop, make_stoppable
@@ -175,35 +173,30 @@ class Bucket:
         """Make the client; importing the SDK is the greater part of that."""
         with self._connecting:
             if self._client is None:
-                with no_collecting():
-                    self._client = self._made()
+                from botocore.session import Session  # type: ignore[import-untyped]
+
+                session = Session(profile=self.address.profile)
+                loader = session.get_component("data_loader")
+                loader.list_available_services = lambda *_, **__: _Everything()
+                if self.address.endpoint:
+                    loader.load_service_model = _with_our_rules(loader.load_service_model)
+                parsers = session.get_component("response_parser_factory")
+                parsers.set_parser_defaults(timestamp_parser=_time_of)
+                # botocore's own prompt would read the terminal, from a thread.
+                provider = session.get_component("credential_provider")
+                provider.get_provider("assume-role")._prompter = _ask
+                client = session.create_client(
+                    "s3",
+                    region_name=self.address.region,
+                    endpoint_url=self.address.endpoint,
+                    config=self._config(),
+                )
+                make_stoppable(client)
+                client.meta.events.register("before-send.s3", _about_to_send)
+                if self.address.endpoint:
+                    client.meta.events.register_first("needs-retry.s3", _stay_here)
+                self._client = client
         return self._client
-
-    def _made(self) -> Any:
-        from botocore.session import Session  # type: ignore[import-untyped]
-
-        session = Session(profile=self.address.profile)
-        loader = session.get_component("data_loader")
-        loader.file_loader = _plain_loader()
-        loader.list_available_services = lambda *_, **__: _Everything()
-        if self.address.endpoint:
-            loader.load_service_model = _with_our_rules(loader.load_service_model)
-        parsers = session.get_component("response_parser_factory")
-        parsers.set_parser_defaults(timestamp_parser=_time_of)
-        # botocore's own prompt would read the terminal, from a thread.
-        provider = session.get_component("credential_provider")
-        provider.get_provider("assume-role")._prompter = _ask
-        client = session.create_client(
-            "s3",
-            region_name=self.address.region,
-            endpoint_url=self.address.endpoint,
-            config=self._config(),
-        )
-        make_stoppable(client)
-        client.meta.events.register("before-send.s3", _about_to_send)
-        if self.address.endpoint:
-            client.meta.events.register_first("needs-retry.s3", _stay_here)
-        return client
 
     def _config(self) -> Any:
         from botocore.config import Config  # type: ignore[import-untyped]
@@ -226,21 +219,6 @@ class Bucket:
             settings["response_checksum_validation"] = "when_required"
             settings["s3"] = {"addressing_style": "path"}
         return Config(**settings)
-
-
-def _plain_loader() -> Any:
-    """What reads botocore's data, into plain dictionaries: in half the time of ordered ones."""
-    from botocore.loaders import JSONFileLoader  # type: ignore[import-untyped]
-
-    class PlainLoader(JSONFileLoader):  # type: ignore[misc]
-        def _load_file(self, path: str, open_method: Callable[..., Any]) -> Any:
-            try:
-                with open_method(path, "rb") as file:
-                    return json.loads(file.read())
-            except FileNotFoundError:
-                return None
-
-    return PlainLoader()
 
 
 class _Everything(list[str]):

@@ -11,8 +11,6 @@ import ctypes.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lazydata.remotes.importing import no_collecting
-
 
 @contextmanager
 def _only_the_loaders_list() -> Iterator[None]:
@@ -24,7 +22,7 @@ def _only_the_loaders_list() -> Iterator[None]:
         ctypes.util.find_library = found
 
 
-with no_collecting(), _only_the_loaders_list():
+with _only_the_loaders_list():
     from lazydata.remotes.sftp import SftpRemote
 
 __all__ = ["SftpRemote"]
