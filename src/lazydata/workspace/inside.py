@@ -21,7 +21,9 @@ from lazydata.tree import DIR, LINK, Node
 from lazydata.trees import AT_MOST, Change, Trees
 from lazydata.workspace import Workspace
 
-AT_ONCE = 50_000  # objects that are asked for, moved and remembered together: it bounds the memory
+# Objects that are asked for, moved and remembered together: it bounds the memory. More than half of
+# what fits into an index file, so that these are not put together again.
+AT_ONCE = 30_000
 
 
 def objects_of(
