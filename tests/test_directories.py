@@ -898,6 +898,15 @@ def test_processes_at_once_lose_no_file(tracked):
     assert held(tracked) == now
 
 
+def test_full_disk_in_the_middle_of_a_pack_leaves_nothing_of_it(images, small_disk):
+    disk = small_disk("4m", images.lazydata_home / "store")
+    for number in range(100):
+        images.write(f"{D}many/{number}.bin", os.urandom(60_000))
+    done = images.run_cli("track", D, code=28)
+    assert "no space left" in done.stderr
+    assert not list(disk.rglob("*.tmp"))
+
+
 def test_full_disk_records_nothing(images, small_disk):
     small_disk("256k", images.lazydata_home / "store")
     images.write(D + "large.bin", LARGE)

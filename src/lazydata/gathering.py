@@ -118,7 +118,10 @@ class Gathering(AbstractContextManager["Gathering"]):
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError:
+                pass  # a full disk, which was told when it was written to
             remove(self._temp)
         for written in self._written:
             remove(written[0])
