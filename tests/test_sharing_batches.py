@@ -79,7 +79,7 @@ def test_what_is_damaged_is_named_once_and_the_rest_is_sent(me, remote):
     pack.write_bytes(data)
     (me.root / D / "0/0/f060.bin").unlink()
     done = together(me, 10, "push", "--json", code=3)
-    # Only the portion that wanted to send the pack as it is has to wait for its repair.
+    # Only the batch that wanted to send the pack as it is has to wait for its repair.
     every = objects_of(TREE)[1]
     assert 1 <= len(done["left"]) <= 11
     assert done["objects"] + len(done["left"]) == len(every)

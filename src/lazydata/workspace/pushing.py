@@ -81,7 +81,7 @@ def push(
     later: set[int] = set()
     with shown(f"pushing to {spec.name}") as meter:
         sending = _Sending(workspace, spec, memory, later, meter, jobs, dry_run=dry_run)
-        for wanted in _portions(Trees(workspace.store, index), list(entries), later):
+        for wanted in _batches(Trees(workspace.store, index), list(entries), later):
             done = sending.send(wanted, check=check)
             total = Pushed(
                 spec.name,
@@ -107,7 +107,7 @@ class _Wanted(NamedTuple):
     entry: Entry | None
 
 
-def _portions(
+def _batches(
     trees: Trees, entries: Sequence[Entry], later: set[int]
 ) -> Iterator[dict[Digest, _Wanted]]:
     """The objects of all versions of some entries, each once, some ten thousand at a time.
@@ -154,7 +154,7 @@ def _number(digest: Digest) -> int:
 
 
 class _Sending:
-    """Sends objects to a remote; see ``push`` and ``_portions`` for the arguments."""
+    """Sends objects to a remote; see ``push`` and ``_batches`` for the arguments."""
 
     def __init__(
         self,
