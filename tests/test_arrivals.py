@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
 from lazydata.arrivals import take_turn
-from lazydata.digest import Digest
+from lazydata.digest import Digest, blocks, hash_file
 from lazydata.errors import NoSpace, ObjectCorrupt, RemoteUnavailable
+from lazydata.following import Following
 from lazydata.index import Index
 from lazydata.store import Store
 
@@ -90,7 +93,7 @@ def test_other_bytes_never_become_the_object(store):
 
 CHILD = """
 import os, signal, sys
-from lazydata.digest import Digest
+from lazydata.digest import Digest, blocks, hash_file
 from lazydata.store import Store
 with Store(sys.argv[1]).incoming(Digest(sys.argv[2])) as temp:
     with open(temp, "ab") as file:
@@ -203,3 +206,88 @@ def test_16_processes_that_miss_one_file(shared, locks):
     assert len(gets) == 1 if locks == "with" else 1 <= len(gets) <= 16
     left = list((shared.lazydata_home / "store" / "objects-v1" / "tmp").iterdir())
     assert left == []
+
+
+def follow(path, seed=7):
+    return Following(str(path), "blake3", lambda: seed)
+
+
+def grow(path, data, pieces=8):
+    with path.open("ab", buffering=0) as file:
+        for at in range(0, len(data), len(data) // pieces):
+            file.write(data[at : at + len(data) // pieces])
+            time.sleep(0.03)
+
+
+def test_what_was_hashed_as_it_grew_is_what_it_is(tmp_path):
+    path = tmp_path / "x"
+    following = follow(path)
+    grow(path, DATA)
+    hashed = following.finish()
+    whole = hash_file(str(path), seed=7)
+    assert (hashed.digest, hashed.fingerprint) == (whole.digest, whole.fingerprint)
+    assert hashed.stamp == whole.stamp
+
+
+def test_little_is_left_to_hash_when_a_file_is_whole(tmp_path, monkeypatch):
+    path, left = tmp_path / "x", []
+
+    def counted(descriptor, size, glance):
+        left.append(size)
+        return blocks(descriptor, size, glance)
+
+    monkeypatch.setattr("lazydata.following.blocks", counted)
+    following = follow(path)
+    grow(path, DATA)
+    time.sleep(0.2)
+    assert following.finish().digest == DIGEST
+    assert left == [0]
+
+
+def test_a_file_that_never_came_or_was_cut_is_not_vouched_for(tmp_path):
+    path = tmp_path / "x"
+    assert follow(path).finish() is None
+    following = follow(path)
+    grow(path, DATA)
+    os.truncate(path, 5)
+    assert following.finish() is None
+
+
+def test_a_seed_that_cannot_be_had_spoils_nothing(tmp_path):
+    def no_seed():
+        raise OSError("no index")
+
+    path = tmp_path / "x"
+    following = Following(str(path), "blake3", no_seed)
+    grow(path, DATA)
+    assert following.finish() is None
+
+
+@pytest.mark.parametrize("data", [DATA, b"x" + DATA[1:], DATA[:-1], DATA + b"x"])
+def test_only_the_object_gets_its_name_however_it_was_hashed(tmp_path, data, monkeypatch):
+    monkeypatch.setattr("lazydata.arrivals._WORTH_FOLLOWING", 1)
+    directory = str(tmp_path / "index")
+    store = Store(str(tmp_path / "store"), index=directory)
+    told = nullcontext() if data == DATA else pytest.raises(ObjectCorrupt)
+    with told, store.incoming(DIGEST, grows_to=len(DATA)) as temp:
+        grow(temp, data)
+    assert (store.lacking([DIGEST]) == []) == (data == DATA)
+    assert unfinished(store) == []
+    if data == DATA:
+        with Index(directory) as index:
+            monkeypatch.setattr("lazydata.store.hash_file", None)
+            assert store.check(DIGEST, index) == store.find(DIGEST)
+
+
+def test_a_follower_ends_with_what_it_follows(tmp_path, monkeypatch):
+    monkeypatch.setattr("lazydata.arrivals._WORTH_FOLLOWING", 1)
+    store = Store(str(tmp_path / "store"))
+    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    with suppress(RemoteUnavailable), store.incoming(DIGEST, grows_to=len(DATA)) as temp:
+        grow(temp, DATA[: 2 << 20])
+        raise RemoteUnavailable("down")
+    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == (threads, descriptors)
+    with store.incoming(DIGEST, grows_to=len(DATA)) as temp:
+        assert temp.stat().st_size == 2 << 20
+        grow(temp, DATA[2 << 20 :])
+    assert Path(store.find(DIGEST)).read_bytes() == DATA

@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager
 from lazydata import links
 from lazydata.digest import Digest, Hashed, hash_file
 from lazydata.errors import NeedsUpgrade, NoSpace, ObjectCorrupt
+from lazydata.following import Following
 from lazydata.fsutil import (
     FLUSHED_ALONE,
     add_name,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 _WORTH_KEEPING = 1 << 20
 # A smaller object is hashed again sooner than it is looked up.
 _WORTH_REMEMBERING = 1 << 20
+# A smaller file is hashed in no time once it is there.
+_WORTH_FOLLOWING = 16 << 20
 # A process on another host is taken for dead when its file has not grown for so long.
 _ABANDONED_SECONDS = 86400.0
 # Whoever holds a lock touches it every few seconds, unless it was stopped or hangs.
@@ -56,14 +59,24 @@ class Arrival(AbstractContextManager["Path"]):
     Args:
         directory: for unfinished files.
         name: what it will be, so that an earlier attempt can be found.
-        finish: verifies the file and names it; called with its path.
+        finish: verifies the file and names it; called with its path, and with what is
+            known of it if it was followed.
+        follow: begins to hash it while it is filled, called with its path.
 
     Raises:
         ObjectCorrupt: it is something else; nothing of it is kept.
     """
 
-    def __init__(self, directory: str, name: str, finish: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: str,
+        name: str,
+        finish: Callable[[str, Hashed | None], None],
+        follow: Callable[[str], Following] | None = None,
+    ) -> None:
         self._directory, self._name, self._finish = directory, name, finish
+        self._follow = follow
+        self._following: Following | None = None
         self._temp = ""
 
     def __enter__(self) -> Path:
@@ -72,15 +85,20 @@ class Arrival(AbstractContextManager["Path"]):
         make_dirs(self._directory, shared=True)
         self._temp = self._new_name(_host(), os.getpid())
         self._take_up()
+        if self._follow is not None:
+            self._following = self._follow(self._temp)
         return Path(self._temp)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
-                self._finish(self._temp)
+                following = self._following
+                self._finish(self._temp, following.finish() if following else None)
             elif not issubclass(kind, (ObjectCorrupt, NeedsUpgrade, NoSpace)):
                 self._leave()
         finally:
+            if self._following is not None:
+                self._following.close()
             remove(self._temp)
 
     def _new_name(self, owner: str, pid: int) -> str:
@@ -191,10 +209,15 @@ class Inbox:
         algorithm, _, digits = digest.partition(":")
         return f"{self.directory}{os.sep}{algorithm}{os.sep}{digits[:2]}{os.sep}{digits}"
 
-    def incoming(self, digest: Digest) -> Arrival:
+    def incoming(self, digest: Digest, *, grows_to: int = 0) -> Arrival:
         """A file to fill with an object; it is verified and named when the block ends.
 
         It may hold the beginning already, which an earlier attempt left.
+
+        Args:
+            digest: of the object.
+            grows_to: about how many bytes there will be, if whoever fills it writes from the
+                beginning on and none of them twice; then it may be hashed while it grows.
 
         Raises:
             ObjectCorrupt: it is something else; the store is as it was.
@@ -204,9 +227,13 @@ class Inbox:
                 temp.write_bytes(data)
         """
 
-        def finish(temp: str) -> None:
+        def seed() -> int | None:
             with Index(self._index) as index:
-                hashed = _finish_object(digest, temp, index.seed)
+                return index.seed
+
+        def finish(temp: str, hashed: Hashed | None) -> None:
+            with Index(self._index) as index:
+                hashed = _finish_object(digest, temp, hashed or index.seed)
                 final = self.path_of(digest)
                 if self._name(temp, final) and hashed.stamp.size >= _WORTH_REMEMBERING:
                     # Nobody else knew the file while it was hashed, so it is not racy.
@@ -214,12 +241,16 @@ class Inbox:
                     row = FileRow(now, False, digest, hashed.fingerprint, seen)
                     index.put_files([(final, row)])
 
-        return Arrival(self._temp_dir, digest.hex, finish)
+        def follow(temp: str) -> Following:
+            return Following(temp, digest.algorithm, seed)
+
+        worth_it = grows_to >= _WORTH_FOLLOWING
+        return Arrival(self._temp_dir, digest.hex, finish, follow if worth_it else None)
 
     def incoming_pack(self, name: str) -> Arrival:
         """The same for a whole pack, by its 64 hex digits; all in it is verified."""
 
-        def finish(temp: str) -> None:
+        def finish(temp: str, _: Hashed | None) -> None:
             packed = _finish_pack(name, temp)
             with self.packs.noting():
                 self._name(temp, self.packs.path_of(name))
@@ -282,13 +313,21 @@ class Inbox:
         return temp_name(self._temp_dir)
 
 
-def _finish_object(digest: Digest, temp: str, seed: int | None = None) -> Hashed:
+def _finish_object(digest: Digest, temp: str, known: Hashed | int | None = None) -> Hashed:
     """Verify and flush a file that is to become an object.
+
+    Args:
+        digest: that it should have.
+        temp: its path.
+        known: what it is, if it was hashed; else the seed of the fingerprint it gets.
 
     Raises:
         ObjectCorrupt: it is not.
     """
-    hashed = hash_file(temp, algorithm=digest.algorithm, seed=seed)
+    if isinstance(known, Hashed):
+        hashed = known
+    else:
+        hashed = hash_file(temp, algorithm=digest.algorithm, seed=known)
     if hashed.digest != digest:
         found = hashed.digest
         raise ObjectCorrupt(f"what came for {digest} is {found}", expected=digest, actual=found)

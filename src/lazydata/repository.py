@@ -51,7 +51,7 @@ class ObjectStore(Protocol):
     def lacking(self, digests: Iterable[Digest]) -> list[Digest]:
         """Those of some objects that are not there."""
 
-    def incoming(self, digest: Digest) -> AbstractContextManager[Path]:
+    def incoming(self, digest: Digest, *, grows_to: int = 0) -> AbstractContextManager[Path]:
         """A file to fill; leaving it verifies, then gives it its name.
 
         It may hold the beginning already, which an earlier attempt left.
@@ -137,10 +137,11 @@ class Repository(Uploading):
             try:
                 with attempt(progress) as report:
                     if is_whole(place):
-                        async with leaving_in_thread(store.incoming(digest)) as target:
+                        most = place.size or None if size is None else size
+                        arrival = store.incoming(digest, grows_to=most or 0)
+                        async with leaving_in_thread(arrival) as target:
                             begun = target.exists()
                             async with flushing(target):
-                                most = place.size or None if size is None else size
                                 await self._remote.get(place.key, target, _until(most, report))
                     else:
                         await self._fetch_small(digest, place, store, report)

@@ -136,9 +136,9 @@ class Server:
                     "PasswordAuthentication no",
                     "KbdInteractiveAuthentication no",
                     "PermitRootLogin prohibit-password",
+                    *self._more,  # the first line of a kind counts
                     "MaxStartups 100",
                     "MaxSessions 100",
-                    *self._more,
                     "",
                 )
             )

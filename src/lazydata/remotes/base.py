@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from lazydata.errors import ObjectMissing, RemoteDenied, RemoteUnavailable, from_os_error
+from lazydata.errors import (
+    ObjectCorrupt,
+    ObjectMissing,
+    RemoteDenied,
+    RemoteUnavailable,
+    from_os_error,
+)
 from lazydata.progress import Progress
 
 _PART = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
@@ -119,12 +125,13 @@ class Remote(Protocol):
         """Fetch a key's bytes into a local file.
 
         A ``target`` that is there already is taken as the beginning of the
-        bytes, and only the rest is fetched; one that is longer is begun again.
-        What arrived before a failure stays, for the next call. Nothing is
-        hashed: who asks verifies.
+        bytes, and only the rest is fetched. Bytes of it are never written twice,
+        so it may be read while it grows. What arrived before a failure stays,
+        for the next call. Nothing is hashed: who asks verifies.
 
         Raises:
             RemoteObjectMissing: there is no such key.
+            ObjectCorrupt: ``target`` is longer than the bytes, so no beginning of them.
             NoSpace: the disk of ``target`` is full.
         """
 
@@ -189,6 +196,21 @@ def check_folder(prefix: str) -> str:
     if len(prefix) > _LONGEST or not _FOLDER.fullmatch(prefix):
         raise ValueError(f"{prefix!r} is not a folder of keys")
     return prefix
+
+
+def check_beginning(begin: int, size: int, target: Path) -> None:
+    """See that a target can be the beginning of what is fetched into it.
+
+    Args:
+        begin: bytes that it has.
+        size: bytes that are fetched, in all.
+        target: for the message.
+
+    Raises:
+        ObjectCorrupt: it can't.
+    """
+    if begin > size:
+        raise ObjectCorrupt(f"{target} has {begin:,} bytes already, and {size:,} are all there are")
 
 
 @asynccontextmanager

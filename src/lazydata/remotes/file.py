@@ -21,7 +21,14 @@ from lazydata.errors import (
     UsageError,
 )
 from lazydata.progress import Progress, attempt
-from lazydata.remotes.base import Stat, check_folder, check_key, local_file, shown
+from lazydata.remotes.base import (
+    Stat,
+    check_beginning,
+    check_folder,
+    check_key,
+    local_file,
+    shown,
+)
 from lazydata.remotes.copying import EndedEarlyError, copy, write_all
 from lazydata.remotes.threads import Stop, in_thread
 from lazydata.scanner import is_temporary
@@ -241,9 +248,7 @@ class FileRemote:
     ) -> None:
         with self._translated("read", key, writing=str(target)):
             begin = os.fstat(filled).st_size
-            if begin > size:
-                os.ftruncate(filled, 0)
-                begin = 0
+            check_beginning(begin, size, target)
             report(begin)
             os.lseek(source, begin, os.SEEK_SET)
             os.lseek(filled, begin, os.SEEK_SET)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lazydata.errors import RemoteObjectMissing
 from lazydata.progress import Progress, attempt
-from lazydata.remotes.base import Stat, check_folder, check_key
+from lazydata.remotes.base import Stat, check_beginning, check_folder, check_key
 
 
 class MemoryRemote:
@@ -46,9 +46,7 @@ class MemoryRemote:
         with attempt(progress) as report:
             data = await self._bytes_of(key)
             with open(target, "ab") as out:
-                if out.tell() > len(data):
-                    out.truncate(0)
-                    out.seek(0)
+                check_beginning(out.tell(), len(data), target)
                 report(out.tell())
                 report(out.write(data[out.tell() :]))
 

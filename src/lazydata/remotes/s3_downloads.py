@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from lazydata.errors import LazydataError, RemoteObjectMissing, RemoteUnavailable, from_os_error
 from lazydata.progress import Progress
+from lazydata.remotes.base import check_beginning
 from lazydata.remotes.copying import write_all
 from lazydata.remotes.s3_client import AnsweredError, Bucket
 from lazydata.remotes.threads import Stop, in_thread, spread
@@ -70,18 +71,13 @@ class _InOrder:
     """
 
     def __init__(self, path: Path, descriptor: int, report: Progress) -> None:
-        self._path = path
+        self.path = path
         self._descriptor = descriptor
         self._report = report
         self._guard = threading.Lock()
         self._pieces: dict[int, _Piece] = {}
         self.speed = 0.0  # bytes a second, of the first piece
         self.end = os.lseek(descriptor, 0, os.SEEK_END)
-
-    def begin_again(self) -> None:
-        """Leave nothing of it."""
-        os.ftruncate(self._descriptor, 0)
-        self.end = os.lseek(self._descriptor, 0, os.SEEK_SET)
 
     def expect(self, piece: _Piece) -> None:
         """A piece begins to arrive."""
@@ -106,7 +102,7 @@ class _InOrder:
                 self._write(memoryview(piece.buffer)[: piece.filled])
 
     def _write(self, data: bytes | memoryview) -> None:
-        with _writing(self._path):
+        with _writing(self.path):
             write_all(self._descriptor, data)
         self.end += len(data)
 
@@ -147,9 +143,7 @@ def _first(bucket: Bucket, key: str, out: _InOrder, size: int, report: Progress,
         answer = _ask(bucket, key, begin, begin + size)
     except AnsweredError:  # there is nothing from here on
         total = _size(bucket, key)
-        if begin > total:
-            out.begin_again()
-            return _first(bucket, key, out, size, report, stop) if total else 0
+        check_beginning(begin, total, out.path)
         report(begin)
         return total
     report(begin)

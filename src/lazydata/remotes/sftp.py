@@ -9,6 +9,8 @@ import stat as stat_module
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from posixpath import dirname
 
@@ -21,9 +23,10 @@ from lazydata.errors import (
     RemoteUnavailable,
 )
 from lazydata.progress import Progress, attempt
-from lazydata.remotes.base import Stat, check_folder, check_key, local_file
+from lazydata.remotes.base import Stat, check_beginning, check_folder, check_key, local_file
 from lazydata.remotes.sftp_blocks import give_up, receive, send
 from lazydata.remotes.sftp_errors import ABSENT, Teller, is_folder, is_lost
+from lazydata.remotes.sftp_flushing import FlushingBeside
 from lazydata.remotes.sftp_steps import (
     closing,
     entries_of,
@@ -43,7 +46,7 @@ from lazydata.remotes.write_behind import WriteBehind
 _INCOMING = b".incoming"
 _TEMP = re.compile(rb"[0-9a-f]+-[0-9a-f]{16}\.tmp(\.old)?")
 _STALE_SECONDS = 7 * 86400
-_FLUSHED_AFTER = 64 << 20  # bytes
+_FLUSHED_AFTER = 32 << 20  # bytes
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
 _WRITE = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 
@@ -124,16 +127,18 @@ class SftpRemote:
                 return data
 
             async def fill(sftp: asyncssh.SFTPClient, file: asyncssh.SFTPClientFile) -> None:
-                begin, size, block = part.flushed, stamp[2], sftp.limits.max_write_len
-                report(begin)
-                while True:
-                    end = min(size, begin + _FLUSHED_AFTER)
-                    await send(file, read, begin, end, block, report)
-                    flushed = await flush(file)
-                    if end == size:
-                        return
-                    begin = end
-                    part.flushed = end if flushed else 0
+                size, block = stamp[2], sftp.limits.max_write_len
+                report(part.flushed)
+                ends = [*range(part.flushed + _FLUSHED_AFTER, size, _FLUSHED_AFTER), size]
+                if len(ends) == 1:
+                    await send(file, read, part.flushed, size, block, report)
+                    await flush(file)
+                    return
+                async with FlushingBeside(self._session, part.temp, file) as beside:
+                    for begin, end in pairwise([part.flushed, *ends]):
+                        await send(file, read, begin, end, block, report)
+                        await beside.begin(partial(setattr, part, "flushed", end))
+                    await beside.settle()
 
             await self._store(key, part, fill)
 
@@ -377,9 +382,7 @@ def _resumed(filled: int, size: int, target: Path) -> int:
     """How much of a target is there, with its descriptor at the end of that."""
     with local_file("write", target):
         begin = os.fstat(filled).st_size
-        if begin > size:
-            os.ftruncate(filled, 0)
-            begin = 0
+        check_beginning(begin, size, target)
         os.lseek(filled, begin, os.SEEK_SET)
     return begin
 

@@ -67,6 +67,15 @@ class Session:
                 self._sftp = await self._open()
             return self._sftp
 
+    async def another(self) -> asyncssh.SFTPClient:
+        """One more channel, which has a process of its own on the server.
+
+        Raises:
+            asyncssh.Error, OSError, EOFError: the server gives no more than one, or is gone.
+        """
+        async with asyncio.timeout(_CHANNEL_SECONDS):
+            return await self._hops[-1].start_sftp_client()
+
     def lost(self, sftp: asyncssh.SFTPClient) -> None:
         """Say that a channel does not work any more; the next call gets a new one."""
         if sftp is self._sftp:
