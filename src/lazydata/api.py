@@ -315,7 +315,8 @@ def push(
         return pushing.push(
             scope.workspace,
             scope.index,
-            scope.entries(),
+            scope.entries,
+            scope=scope.part.scope,
             remote=remote,
             check=check,
             jobs=jobs,

@@ -19,6 +19,7 @@ from lazydata.digest import Digest
 from lazydata.errors import UsageError
 from lazydata.fsutil import create_atomic, fsync_dir, make_dirs, write_atomic
 from lazydata.lock import Lock
+from lazydata.stamp import Stamp, stamp_of
 
 NAME = ".lazydata"
 JOURNAL_DAYS = 90
@@ -177,6 +178,13 @@ class Baseline:
         # In one go: every push asks this of all it sends. A torn line fits nothing.
         lines = _lines(self._pushed) if wanted else ()
         return {wanted[line] for line in lines if line in wanted}
+
+    def pushed_stamp(self) -> Stamp | None:
+        """What tells whether any of that has changed."""
+        try:
+            return stamp_of(self._pushed)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def add_pushed(self, url: str, digests: Iterable[Digest]) -> None:
         """Remember that a remote has these: sizes confirmed by it, or hashes by us."""

@@ -133,6 +133,7 @@ class IndexedMemory:
             index.write(
                 "UPDATE located SET absent = ? WHERE remote = ? AND digest = ?",
                 [(int(absent), url, digest) for digest in digests],
+                ("DELETE FROM pushes WHERE remote = ?", [(url,)]),
             )
         self._volatile.mark(url, digests, absent=absent)
 

@@ -44,6 +44,10 @@ CREATE TABLE located (
 CREATE INDEX located_digest ON located (remote, digest);
 CREATE INDEX located_key ON located (remote, key);
 CREATE INDEX located_name ON located (remote, name);
+CREATE TABLE pushes (
+    manifest TEXT, scope TEXT, remote TEXT, here TEXT, there TEXT, objects INTEGER,
+    PRIMARY KEY (manifest, scope, remote)
+) WITHOUT ROWID;
 CREATE TABLE directories (
     path TEXT PRIMARY KEY, device INTEGER, names BLOB, stats BLOB, fingerprints BLOB,
     tree BLOB, below TEXT, digest TEXT, size INTEGER, files INTEGER

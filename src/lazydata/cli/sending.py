@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from lazydata.cli import render
 from lazydata.cli.shared import Here, Span, incomplete, may_ask
@@ -35,13 +36,14 @@ def push(
     rows: list[pushing.Pushed] = []
 
     def send(here: Here) -> None:
-        entries = here.entries()
-        if span.is_wide and not entries:
+        entries = cache(here.entries)
+        if span.is_wide and not entries():
             return  # it may well have no remote
         done = pushing.push(
             here.workspace,
             here.index,
             entries,
+            scope=here.part.scope,
             remote=remote,
             check=check,
             jobs=jobs,

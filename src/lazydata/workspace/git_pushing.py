@@ -162,7 +162,7 @@ def upload(unpushed: Unpushed) -> None:
                     f"{workspace.file}, as it is now, has none of the remotes that are pushed",
                     hint="check that branch out, and `lazydata push` there",
                 )
-            done = push(workspace, index, unpushed.entries, remote=name)
+            done = push(workspace, index, lambda: unpushed.entries, remote=name)
     except OSError as error:
         told = from_os_error(error, "read", workspace.file)
         if isinstance(told, LazydataError):

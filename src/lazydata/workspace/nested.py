@@ -30,6 +30,11 @@ class Part(NamedTuple):
     areas: list[str]
     scripts: list[str]
 
+    @property
+    def scope(self) -> str:
+        """Names what is meant, where that follows from the manifest alone; else empty."""
+        return "" if self.paths or self.scripts else "\0".join(self.areas)
+
 
 def parts(
     arguments: Sequence[str], cwd: str, *, recursive: bool = False, scripts: bool = False

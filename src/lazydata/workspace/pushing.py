@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,8 +28,16 @@ from lazydata.transfer.plan import FEW
 from lazydata.trees import Trees
 from lazydata.workspace import Workspace
 from lazydata.workspace.inside import AT_ONCE, objects_of
+from lazydata.workspace.last_push import LastPush, said
 from lazydata.workspace.look import look
-from lazydata.workspace.remotes import ask, named, on_remotes, open_repository, remember_pushed
+from lazydata.workspace.remotes import (
+    ask,
+    index_files,
+    named,
+    on_remotes,
+    open_repository,
+    remember_pushed,
+)
 
 
 class Pushed(NamedTuple):
@@ -53,8 +61,9 @@ class Pushed(NamedTuple):
 def push(
     workspace: Workspace,
     index: Index,
-    entries: Iterable[Entry],
+    entries: Callable[[], Iterable[Entry]],
     *,
+    scope: str = "",
     remote: str | None = None,
     check: bool = False,
     jobs: int | None = None,
@@ -63,7 +72,8 @@ def push(
     """Store every version of some entries on a remote, unless it has it.
 
     Args:
-        entries: all their versions are wanted there.
+        entries: all their versions are wanted there; called where that may be something new.
+        scope: tells which part of all that is listed they are; empty if only the caller knows.
         remote: its name; the first one by default.
         check: ask it for every object, also for those that it is known to have had.
         jobs: how many transfers at once; by default what fits the remote.
@@ -77,12 +87,18 @@ def push(
     memory = IndexedMemory(config.index_dir())
     if check and not dry_run:
         memory.forget(spec.url, memory.names(spec.url))  # index files are read again as well
+    last = LastPush(workspace, index, spec, scope)
+    known = None if check else last.find()
+    if known and said(index_files(spec, memory)) == known[0]:
+        return Pushed(spec.name, 0, 0, known[1], [])
     total = Pushed(spec.name, 0, 0, 0, [])
     later: set[int] = set()
+    complete = True
     with shown(f"pushing to {spec.name}") as meter:
         sending = _Sending(workspace, spec, memory, later, meter, jobs, dry_run=dry_run)
-        for wanted in _batches(Trees(workspace.store, index), list(entries), later):
+        for wanted in _batches(Trees(workspace.store, index), list(entries()), later):
             done = sending.send(wanted, check=check)
+            complete = complete and not done.failed
             total = Pushed(
                 spec.name,
                 total.objects + len(done.uploaded),
@@ -90,6 +106,8 @@ def push(
                 total.already + done.already,
                 total.left + _left(workspace, index, wanted, done.failed),
             )
+    if complete and not dry_run:
+        last.put(memory.names(spec.url), total.objects + total.already)
     return total
 
 

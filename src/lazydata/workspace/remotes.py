@@ -167,6 +167,20 @@ def project_of(spec: RemoteSpec) -> str:
     return spec.options.get("project", "")
 
 
+def index_files(spec: RemoteSpec, memory: ClaimMemory) -> set[str]:
+    """The names of the index files on a remote; what new ones say is remembered."""
+
+    async def refresh() -> None:
+        repository = open_repository(spec, memory)
+        try:
+            await repository.refresh()
+        finally:
+            await repository.close()
+
+    run(refresh)
+    return memory.names(spec.url)
+
+
 def ask(spec: RemoteSpec, memory: ClaimMemory, sizes: Mapping[Digest, int | None]) -> set[Digest]:
     """Ask a remote which objects it has, of these sizes (None: of any)."""
 
