@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from lazydata.digest import Digest
 from lazydata.index import Index, signed, unsigned
@@ -10,6 +11,7 @@ from lazydata.manifest import Entry, MemoryView, RemoteSpec, Version, is_used
 from lazydata.stamp import Stamp
 
 _COLUMNS = "path, digest, size, usage, files, source_url, producer"
+_AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
 _Row = tuple[str, str, int, str, int, str, str]
 
 
@@ -42,6 +44,14 @@ class CompiledView:
         if rows is None:
             return self.memory.entry(path)
         return Entry(path, tuple(map(_version, rows))) if rows else None
+
+    def some(self, paths: Iterable[str]) -> dict[str, Entry]:
+        """The entries of some paths, by path; those that are listed."""
+        waiting, found = iter(paths), dict[str, Entry]()
+        while some := [*islice(waiting, _AT_ONCE)]:
+            rows = self._read(f"path IN ({','.join('?' * len(some))}) ORDER BY path, nr", *some)
+            found.update(self.memory.some(some) if rows is None else _entries(rows))
+        return found
 
     def preceding(self, path: str) -> str | None:
         """The greatest listed path that sorts before ``path``."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _ATTEMPTS = 3
+_MANY = 100
 TRUST_NS = 30 * 86400 * 1_000_000_000
 
 
@@ -75,7 +76,14 @@ class Store(Adopting):
 
     def lacking(self, digests: Iterable[Digest]) -> list[Digest]:
         """Those of some objects that are not here."""
-        left = [digest for digest in digests if not os.path.exists(self.path_of(digest))]
+        asked = list(digests)
+        # What many small ones lie in is found sooner than that they have no files.
+        packed = self.packs.locate(asked) if len(asked) > _MANY else {}
+        left = [
+            digest
+            for digest in asked
+            if digest not in packed and not os.path.exists(self.path_of(digest))
+        ]
         elsewhere = self.trash.has_any()
         aside = set(self.trash.find(left)) if elsewhere and left else set()
         left = [
@@ -83,8 +91,9 @@ class Store(Adopting):
             for digest in left
             if not (digest in aside or digest.startswith("sha256")) or self._where(digest) is None
         ]
-        packed = self.packs.locate(left) if left else {}
-        left = [digest for digest in left if digest not in packed]
+        if left and len(asked) <= _MANY:
+            packed = self.packs.locate(left)
+            left = [digest for digest in left if digest not in packed]
         if left and elsewhere and self.trash.take_back_packs(left, self.packs, evicted=False):
             packed = self.packs.locate(left)
             left = [digest for digest in left if digest not in packed]

@@ -12,6 +12,9 @@ from lazydata import audit
 from lazydata.errors import LazydataError, from_os_error
 
 _INTERRUPTED = 130
+# A command makes many objects and hardly a cycle: to look for garbage every 700 of them
+# takes a twentieth of a pull.
+_GARBAGE_AFTER = 50_000
 
 
 def run(arguments: list[str]) -> int:
@@ -76,3 +79,4 @@ def _find(arguments: list[str]) -> Callable[[], object]:
     finally:
         gc.freeze()
         gc.enable()
+        gc.set_threshold(_GARBAGE_AFTER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from functools import cached_property
 
 from lazydata.manifest.model import Entry, Manifest, RemoteSpec, is_used
@@ -35,6 +36,11 @@ class MemoryView:
     def entry(self, path: str) -> Entry | None:
         """The entry at a path, or None."""
         return self.manifest.files.get(path)
+
+    def some(self, paths: Iterable[str]) -> dict[str, Entry]:
+        """The entries at some paths, by path; those that are listed."""
+        files = self.manifest.files
+        return {path: files[path] for path in paths if path in files}
 
     def preceding(self, path: str) -> str | None:
         """The greatest listed path that sorts before one, or None."""

@@ -69,6 +69,7 @@ def restore_missing(
                     done.left.append(entry)  # what is wrong is told, or healed, one by one
             fsutil.flush_files([one.temp for one in ready], together=together)
             _place(workspace, index, ready, done, together=together)
+            ready.clear()
         except OSError as error:
             where = error.filename or workspace.root
             raise from_os_error(error, "restore", where) from error
@@ -93,9 +94,9 @@ def _place(
     placed: list[str] = []
     baselines: dict[str, Digest | None] = {}
     with workspace.baseline.lock():
-        view = workspace.view(index)
+        listed = workspace.view(index).some([one.entry.path for one in ready])
         for entry, real, temp, fingerprint in ready:
-            now = view.entry(entry.path)
+            now = listed.get(entry.path)
             arriving = os.stat(temp)
             if (
                 now is None
@@ -103,6 +104,7 @@ def _place(
                 or not fsutil.add_name(temp, real, durable=False)
             ):
                 done.left.append(entry)  # it was changed, or made, meanwhile
+                fsutil.remove(temp)
                 continue
             placed.append(real)
             baselines[entry.path] = entry.latest.digest
