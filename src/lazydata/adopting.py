@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lazydata import links
@@ -12,6 +12,7 @@ from lazydata.arrivals import Inbox
 from lazydata.digest import Digest, Hashed, hash_file
 from lazydata.errors import FileBusy, ObjectCorrupt, ObjectMissing
 from lazydata.fsutil import (
+    FLUSHED_ALONE,
     add_name,
     flush_files,
     flush_names,
@@ -159,16 +160,17 @@ class Adopting(Inbox):
         return _Staged(path, hashed, temp, how, mode)
 
     def _enter(
-        self, staged: Iterable[_Staged], stamps: dict[str, Stamp | None], index: Index
+        self, staged: Sequence[_Staged], stamps: dict[str, Stamp | None], index: Index
     ) -> None:
         """Give flushed files their names, and follow what that does to stamps."""
         ours: list[tuple[_Staged, bool, str]] = []
+        few = len(staged) <= FLUSHED_ALONE  # of more the file system is flushed as a whole
         for each in staged:
             final = self.path_of(each.hashed.digest)
             links.protect(each.temp)
-            make_dirs(os.path.dirname(final), shared=True)
+            make_dirs(os.path.dirname(final), durable=few, shared=True)
             ours.append((each, add_name(each.temp, final, durable=False), final))
-        flush_names([final for _, is_ours, final in ours if is_ours])
+        flush_names([final for _, is_ours, final in ours if is_ours], together=not few)
         rows: list[tuple[str, FileRow]] = []
         for each, is_ours, final in ours:
             hashed = each.hashed

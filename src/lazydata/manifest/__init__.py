@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lazydata.manifest.edit import (
         add_usage,
         record,
+        record_new,
         remove,
         remove_remote,
         set_remote,
@@ -42,6 +43,7 @@ __all__ = [
     "knows",
     "read",
     "record",
+    "record_new",
     "remove",
     "remove_remote",
     "set_remote",

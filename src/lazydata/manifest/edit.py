@@ -6,6 +6,8 @@ intended, nothing is returned.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lazydata.errors import ManifestChanged, ManifestInvalid, NotTracked
 from lazydata.manifest import grammar, paths
 from lazydata.manifest.block import NotSpliceable
@@ -15,7 +17,15 @@ from lazydata.manifest.lanes import Lane, lane
 from lazydata.manifest.model import Entry, Version, View, knows
 from lazydata.manifest.splice import Splice, amend, apply, insert, item_lines
 
-__all__ = ["add_usage", "record", "remove", "remove_remote", "set_remote", "stays_plain"]
+__all__ = [
+    "add_usage",
+    "record",
+    "record_new",
+    "remove",
+    "remove_remote",
+    "set_remote",
+    "stays_plain",
+]
 
 
 def record(text: str, view: View, path: str, version: Version) -> tuple[str, Entry]:
@@ -50,6 +60,52 @@ def record(text: str, view: View, path: str, version: Version) -> tuple[str, Ent
         return _record(text, view, path, version)
     except NotSpliceable:
         raise _unsafe(view, path, version) from None
+
+
+def record_new(text: str, view: View, versions: Mapping[str, Version]) -> str:
+    """List many paths that are not listed, as if each were recorded by itself.
+
+    Args:
+        text: the manifest.
+        view: what it says.
+        versions: by path.
+
+    Returns:
+        The new text.
+
+    Raises:
+        ManifestInvalid: a path can't be listed, or no safe edit was found.
+        ManifestChanged: the view is of another text, or one of them is listed.
+    """
+    from lazydata.manifest import read
+
+    if not versions:
+        return text
+    plain = view.is_plain
+    for path, version in versions.items():
+        wrong = paths.problem(path)
+        if wrong:
+            raise ManifestInvalid(wrong[0], file=view.file, hint=wrong[1])
+        plain = plain and stays_plain(path, version)
+    try:
+        found = lane(text, plain, view.file)
+        splices: list[Splice] = []
+        for path in sorted(versions):
+            _fresh(found, view, path, None)
+            has_list = bool(splices) or found.under_files is not None
+            splices.append(_new_item(found, view, path, versions[path], has_list=has_list))
+        new = apply(found.text, splices)
+        old, now = read(text, file=view.file).manifest, read(new, file=view.file).manifest
+        entries = {path: Entry(path, (version,)) for path, version in versions.items()}
+        if now != old._replace(files={**old.files, **entries}):
+            raise NotSpliceable
+    except NotSpliceable:
+        raise ManifestInvalid(
+            f"{len(versions):,} paths could not be recorded safely in a file written like this",
+            file=view.file,
+            hint="edit it by hand",
+        ) from None
+    return new
 
 
 def add_usage(
@@ -160,14 +216,16 @@ def _united(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
     return old + tuple(dict.fromkeys(script for script in new if script not in old))
 
 
-def _new_item(found: Lane, view: View, path: str, version: Version) -> Splice:
+def _new_item(
+    found: Lane, view: View, path: str, version: Version, *, has_list: bool | None = None
+) -> Splice:
     lines = item_lines(path, version, *found.columns)
     siblings = found.items_of(path)
     last = found.last()
     if siblings:
         offset = siblings[-1].end
     elif found.under_files is None:
-        offset, lines = len(found.text), ["files:", *lines]
+        offset, lines = len(found.text), lines if has_list else ["files:", *lines]
     elif last is None:
         offset = found.under_files
     elif not view.is_sorted:

@@ -1,0 +1,146 @@
+"""Record many new files at once: one flush, one edit and one lock for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lazydata import manifest
+from lazydata.digest import Hashed
+from lazydata.errors import LazydataError
+from lazydata.index import FileRow, Index
+from lazydata.manifest import Version, paths
+from lazydata.messages import say
+from lazydata.progress import Meter
+from lazydata.stamp import stamp_from
+from lazydata.workspace import Place, Workspace
+from lazydata.workspace.look import look, stat
+from lazydata.workspace.names import enclosing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lazydata.workspace import View
+
+AT_ONCE = 2000
+
+
+class Recorded(NamedTuple):
+    """What became of files.
+
+    Args:
+        names: of those that are listed now, and were not.
+        left: paths that are to be settled singly, as they were given.
+    """
+
+    names: list[str]
+    left: list[str]
+
+
+class _New(NamedTuple):
+    path: str
+    place: Place
+    found: Hashed
+
+
+def record_new(workspace: Workspace, index: Index, files: Sequence[str], meter: Meter) -> Recorded:
+    """List files that are not listed yet.
+
+    Args:
+        files: absolute paths, below that workspace and no other.
+        meter: told of each file.
+
+    Raises:
+        FileBusy: somebody does not let go of the lock.
+    """
+    done = Recorded([], [])
+    for start in range(0, len(files), AT_ONCE):
+        some = files[start : start + AT_ONCE]
+        new = _look_at_all(workspace, index, some, done)
+        if new:
+            _record(workspace, index, _store_all(workspace, index, new, done), done)
+        meter.done(len(some))
+    return done
+
+
+def _look_at_all(
+    workspace: Workspace, index: Index, files: Sequence[str], done: Recorded
+) -> list[_New]:
+    view = workspace.view(index)
+    found: dict[str, _New] = {}
+    reals: set[str] = set()  # two names of one file are for two turns
+    for path in files:
+        try:
+            place = workspace.place(path)
+            if not path.endswith("/") and _may_be_listed(view, place.name):
+                hashed = look(place.real, index)
+                if place.name in found:
+                    continue
+                if hashed is not None and place.real not in reals:
+                    found[place.name] = _New(path, place, hashed)
+                    reals.add(place.real)
+                    continue
+        except (LazydataError, OSError):
+            pass  # what is wrong is told when it is settled by itself
+        done.left.append(path)
+    return list(found.values())
+
+
+def _may_be_listed(view: View, name: str) -> bool:
+    """Whether nothing is listed there, nor above or below it."""
+    if view.entry(name) or view.entry(name + "/") or enclosing(view, name):
+        return False
+    return paths.problem(name) is None
+
+
+def _store_all(
+    workspace: Workspace, index: Index, new: Sequence[_New], done: Recorded
+) -> list[_New]:
+    """Store files; those that moved meanwhile are left."""
+    try:
+        workspace.baseline.prepare()
+        workspace.store.register(workspace.baseline.id, workspace.root)
+        files = [(each.place.real, each.found) for each in new]
+        stamps = workspace.store.adopt_many(files, index)
+    except (LazydataError, OSError):
+        stamps = [None] * len(new)  # singly it is told which of them it is about
+    stored: list[_New] = []
+    rows: list[tuple[str, FileRow]] = []
+    for each, stamp in zip(new, stamps, strict=True):
+        if stamp is None:
+            done.left.append(each.path)
+            continue
+        found = each.found
+        found.stamp = stamp
+        row = FileRow(stamp, found.racy, found.digest, found.fingerprint, found.seen_ns)
+        rows.append((each.place.real, row))
+        stored.append(each)
+    index.put_files(rows)
+    return stored
+
+
+def _record(workspace: Workspace, index: Index, stored: Sequence[_New], done: Recorded) -> None:
+    """Under the lock: list files that are still what they were, and still new."""
+    new: dict[str, _New] = {}
+    with workspace.baseline.lock():
+        view = workspace.view(index)
+        for each in stored:
+            status = stat(each.place.real)
+            same = status is not None and stamp_from(status) == each.found.stamp
+            if same and _may_be_listed(view, each.place.name):
+                new[each.place.name] = each
+            else:
+                done.left.append(each.path)
+        versions = {
+            name: Version(each.found.digest, each.found.stamp.size) for name, each in new.items()
+        }
+        try:
+            workspace.edit(
+                index, "", lambda text, view: (manifest.record_new(text, view, versions), None)
+            )
+        except LazydataError:
+            done.left.extend(each.path for each in new.values())
+            return
+        workspace.baseline.put({name: each.found.digest for name, each in new.items()})
+    for name in new:
+        say(f"Tracking a new file {name}")
+    done.names.extend(new)
