@@ -60,6 +60,45 @@ def test_they_are_known_from_then_on(me):
     assert me.read(NAMES[0]) == content(NAMES[0])
 
 
+def test_what_is_as_it_is_listed_is_not_settled_one_by_one(me):
+    me.run_cli("track", *NAMES)
+    settled = """
+        import sys
+        from lazydata.workspace import settle
+        real = settle.settle
+        def told(workspace, path, *args, **more):
+            print(path, file=sys.stderr)
+            return real(workspace, path, *args, **more)
+        settle.settle = told
+        from lazydata.cli import main
+        main()
+    """
+    me.write(NAMES[7], "changed")
+    os.utime(me.root / NAMES[8])
+    process = me.popen(textwrap.dedent(settled), "track", *NAMES)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, err
+    singly = [line for line in err.splitlines() if line.startswith("/")]
+    assert singly == [str(me.root / NAMES[7])]
+    assert len(me.versions(NAMES[7])) == 2
+
+
+def test_many_missing_files_are_restored_together(me):
+    me.run_cli("track", *NAMES)
+    for name in NAMES[1:]:
+        (me.root / name).unlink()
+    me.write(NAMES[0], "edited")
+    me.lose(content(NAMES[9]))
+    said = me.run_cli("restore", "data", code=3)
+    back = {name for name in NAMES if (me.root / name).exists()}
+    assert back == {*NAMES} - {NAMES[9]}
+    assert all(me.read(name) == content(name) for name in back)
+    assert {line.partition(" is ")[0] for line in said.stdout.splitlines()} == back
+    assert NAMES[9] in said.stderr
+    assert me.holds(b"edited")  # what was in the way can be had back
+    assert f"{len(back)} ok" in me.run_cli("status").stdout
+
+
 def test_there_is_one_flush_for_all(me):
     count = """
         import os, sys

@@ -212,8 +212,16 @@ def restore(
         if version is not None and (len(named) != 1 or span.is_wide):
             raise UsageError("--version goes with one file", hint="restore the files one by one")
 
+        together: set[str] = set()
+        if version is None and revision is None:
+            latest = [entry for entry, _ in named.values()]
+            together = upkeep.restore_missing_files(here.workspace, here.index, latest)
+
         def put_back(path: str) -> None:
-            digest = upkeep.restore(here.workspace, here.index, *named[path])
+            if path in together:
+                digest = named[path][0].latest.digest
+            else:
+                digest = upkeep.restore(here.workspace, here.index, *named[path])
             rows.append((span.label(here, path), digest))
             if not json:
                 print_line(f"{here.shown(path)} is {digest.hex[:12]}")

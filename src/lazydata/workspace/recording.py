@@ -1,4 +1,4 @@
-"""Record many new files at once: one flush, one edit and one lock for all of them."""
+"""Settle many files at once: one look at the manifest, and one flush and one edit for the new."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lazydata.index import FileRow, Index
 from lazydata.manifest import Version, paths
 from lazydata.messages import say
 from lazydata.progress import Meter
+from lazydata.reconcile import Action, reconcile
 from lazydata.stamp import stamp_from
 from lazydata.workspace import Place, Workspace
 from lazydata.workspace.look import look, stat
@@ -43,7 +44,7 @@ class _New(NamedTuple):
 
 
 def record_new(workspace: Workspace, index: Index, files: Sequence[str], meter: Meter) -> Recorded:
-    """List files that are not listed yet.
+    """List files that are not listed yet; leave alone what is as it is listed.
 
     Args:
         files: absolute paths, below that workspace and no other.
@@ -65,23 +66,34 @@ def record_new(workspace: Workspace, index: Index, files: Sequence[str], meter: 
 def _look_at_all(
     workspace: Workspace, index: Index, files: Sequence[str], done: Recorded
 ) -> list[_New]:
+    """Files that are new; of those that are listed, what is as it should be is done with that."""
     view = workspace.view(index)
-    found: dict[str, _New] = {}
-    reals: set[str] = set()  # two names of one file are for two turns
+    places: dict[str, tuple[str, Place]] = {}
     for path in files:
         try:
             place = workspace.place(path)
-            if not path.endswith("/") and _may_be_listed(view, place.name):
-                hashed = look(place.real, index)
-                if place.name in found:
-                    continue
-                if hashed is not None and place.real not in reals:
-                    found[place.name] = _New(path, place, hashed)
-                    reals.add(place.real)
-                    continue
+            places[place.name] = path, place
+        except LazydataError:
+            done.left.append(path)  # what is wrong is told when it is settled by itself
+    listed, baselines = view.some(places), workspace.baseline.some(places)
+    found: dict[str, _New] = {}
+    for name, (path, place) in places.items():
+        entry = listed.get(name)
+        versions = [version.digest for version in entry.versions] if entry else []
+        try:
+            hashed = look(place.real, index, versions)
         except (LazydataError, OSError):
-            pass  # what is wrong is told when it is settled by itself
-        done.left.append(path)
+            hashed = None
+        if hashed is None:
+            done.left.append(path)
+        elif entry is None and place.real not in found and _may_be_listed(view, name):
+            found[place.real] = _New(path, place, hashed)  # another name of it has its own turn
+        elif (
+            entry is None
+            or reconcile(hashed.digest, baselines.get(name), versions, entry.latest.digest)
+            != Action.NOTHING
+        ):
+            done.left.append(path)
     return list(found.values())
 
 

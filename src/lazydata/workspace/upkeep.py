@@ -19,11 +19,13 @@ from lazydata.errors import (
 from lazydata.index import FileRow, Index
 from lazydata.manifest import Entry, Version
 from lazydata.messages import say, typed
+from lazydata.progress import shown
 from lazydata.stamp import stamp_of
 from lazydata.workspace import Workspace
 from lazydata.workspace.look import look
 from lazydata.workspace.names import wanted_version
 from lazydata.workspace.placing import put_in_place, refuse_if_open, sound
+from lazydata.workspace.restoring import restore_missing
 from lazydata.workspace.unsharing import unshare_object
 
 TYPE_CHECKING = False
@@ -81,6 +83,29 @@ def restore(
     except OSError as error:
         raise from_os_error(error, "restore", name) from error
     raise FileBusy(f"{name} keeps changing", hint="wait until its writer is done")
+
+
+def restore_missing_files(workspace: Workspace, index: Index, entries: Iterable[Entry]) -> set[str]:
+    """Put the latest versions of many files in their places together, where nothing is.
+
+    Returns:
+        Paths of those; all others are for ``restore``.
+    """
+    missing: dict[str, tuple[Entry, str]] = {}
+    for entry in entries:
+        try:
+            real = workspace.place(entry.path).real
+            if entry.kind == "file" and not os.path.lexists(real):
+                missing.setdefault(real, (entry, real))
+        except LazydataError:
+            pass  # told when it is restored by itself
+    lacking = set(workspace.store.lacking(entry.latest.digest for entry, _ in missing.values()))
+    there = [each for each in missing.values() if each[0].latest.digest not in lacking]
+    if len(there) <= fsutil.FLUSHED_ALONE:
+        return set()
+    with shown("restoring files") as meter:
+        meter.expect(files=len(there))
+        return set(restore_missing(workspace, index, there, meter).paths)
 
 
 def _restore_once(
