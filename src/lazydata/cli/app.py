@@ -92,7 +92,7 @@ def track(
         from lazydata.progress import shown
         from lazydata.workspace.recording import record_new
 
-        governing = cache(lambda directory: Workspace.governing(os.path.join(directory, "x")))
+        governing = cache(Workspace.governing)
         given = {absolute(path): path for path in paths}
         shares: dict[str, tuple[Workspace, list[str]]] = {}
         left: list[str] = []
