@@ -161,6 +161,6 @@ def stage_table(records: list[Record]) -> str:
         cells += [cell(record.of(name, stage)) for name in programs]
         for name in peers:
             result = ratio(record, stage, name, stage)
-            cells.append("–" if result.measured is None else number(round(result.measured, 2)))
+            cells.append("–" if result.measured is None else number(result.measured))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", about(record)])
