@@ -318,3 +318,18 @@ def test_limit_on_file_sizes_leaves_no_lock(desk, path):
     )
     assert done.stderr == ""
     assert names(path) == []
+
+
+@pytest.mark.parametrize("is_another", [False, True])
+def test_a_lock_that_cannot_be_read_is_let_go_if_it_is_ours(tmp_path, monkeypatch, is_another):
+    path = tmp_path / "lock"
+
+    def no_descriptor(_):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with Lock(str(path)):
+        if is_another:  # whoever took ours for stale
+            path.unlink()
+            path.write_bytes(b"somebody else's")
+        monkeypatch.setattr("lazydata.lock._read", no_descriptor)
+    assert path.exists() == is_another

@@ -35,6 +35,7 @@ class Lock:
         self._path = path
         self._mine = f"{host()}\t{os.getpid()}\t{_boot_id()}\t{os.urandom(8).hex()}\n".encode()
         self._refused = 0.0
+        self._identity: tuple[int, ...] | None = None
 
     def __enter__(self) -> None:
         temp = temp_name(os.path.dirname(self._path))
@@ -43,6 +44,7 @@ class Lock:
                 file.write(self._mine)
             hand_on(temp)
             self._wait(temp)
+            self._identity = _identity(self._path)
         finally:
             try:
                 remove(temp)
@@ -50,7 +52,12 @@ class Lock:
                 pass  # the lock may be ours by now: an error would leave it held
 
     def __exit__(self, *_: object) -> None:
-        if _read(self._path) == self._mine:
+        try:
+            is_ours = _read(self._path) == self._mine
+        except OSError:  # there may be no descriptor left; we would wait for ourselves next time
+            found = _identity(self._path)
+            is_ours = found is not None and found == self._identity
+        if is_ours:
             remove(self._path)
 
     def _wait(self, temp: str) -> None:
@@ -107,6 +114,14 @@ class Lock:
                 remove(self._path)
         finally:
             remove(guard)
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _is_gone(holder: bytes, stood: float) -> bool:
