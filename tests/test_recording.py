@@ -274,3 +274,22 @@ def test_one_edit_says_what_many_would(text, names):
         assert at_once is None
         return
     assert at_once == step
+
+
+def test_a_file_that_becomes_a_directory_in_between_stops_no_other(me):
+    edit = f"""
+        import os
+        from lazydata.workspace import recording
+        store = recording._store_all
+        def stored(*args):
+            found = store(*args)
+            os.unlink({NAMES[4]!r})
+            os.mkdir({NAMES[4]!r})
+            return found
+        recording._store_all = stored
+        from lazydata.cli import main
+        main()
+    """
+    process = me.popen(textwrap.dedent(edit), "track", *NAMES)
+    process.communicate(timeout=60)
+    assert {*NAMES} - {NAMES[4]} <= {item["path"] for item in me.items()}

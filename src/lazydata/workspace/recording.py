@@ -130,15 +130,21 @@ def _store_all(
     return stored
 
 
+def _is_as_it_was(new: _New) -> bool:
+    try:
+        status = stat(new.place.real)
+    except LazydataError:  # it is no file any more, which is told when it is settled by itself
+        return False
+    return status is not None and stamp_from(status) == new.found.stamp
+
+
 def _record(workspace: Workspace, index: Index, stored: Sequence[_New], done: Recorded) -> None:
     """Under the lock: list files that are still what they were, and still new."""
     new: dict[str, _New] = {}
     with workspace.baseline.lock():
         view = workspace.view(index)
         for each in stored:
-            status = stat(each.place.real)
-            same = status is not None and stamp_from(status) == each.found.stamp
-            if same and _may_be_listed(view, each.place.name):
+            if _is_as_it_was(each) and _may_be_listed(view, each.place.name):
                 new[each.place.name] = each
             else:
                 done.left.append(each.path)
