@@ -8,6 +8,8 @@ import time
 import pytest
 from blake3 import blake3
 
+from lazydata.digest import blocks
+
 SIZE = 48 << 20
 
 HASHER = """
@@ -89,3 +91,15 @@ def test_a_writer_is_not_held_up_by_a_reader(large, hasher):
             waits.append(time.monotonic() - begun)
         assert hasher.stdout.readline()
     assert max(waits) < 20, waits  # the system itself would end the wait after 45 s
+
+
+def test_a_large_rest_is_hashed_from_where_it_begins(large):
+    large.write_bytes(b"".join(n.to_bytes(8) for n in range(SIZE // 8)))
+    data = large.read_bytes()
+    with large.open("rb", buffering=0) as file:
+        for begin in (20 << 20, (20 << 20) + 7):
+            file.seek(begin)
+            found = blake3()
+            for block in blocks(file.fileno(), SIZE - begin):
+                found.update(block)
+            assert found.digest() == blake3(data[begin:]).digest()

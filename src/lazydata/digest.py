@@ -145,7 +145,7 @@ def blocks(
     A large file is read ahead by a thread, so that reading and hashing overlap.
 
     Args:
-        descriptor: open for reading only, at the start.
+        descriptor: open for reading only; from where it stands.
         size: about how many bytes will come; it only chooses the way of reading.
         glance: called with each block, in order, by the thread that reads.
     """
@@ -184,7 +184,7 @@ class _Source:
         glance: Callable[[memoryview], None] | None,
     ) -> None:
         self._descriptor, self._lease, self._glance = descriptor, lease, glance
-        self._at = 0
+        self._at = os.lseek(descriptor, 0, os.SEEK_CUR)
         self._mapped: memoryview | None = None
 
     def next(self, buffer: memoryview) -> memoryview:
