@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from lazydata import tree
 from lazydata.digest import Digest, digest_of
 from lazydata.errors import ObjectCorrupt, UsageError
-from lazydata.tree import DIR, EXEC, FILE, LINK, MAGIC, Node, decode, encode, problem
+from lazydata.tree import DIR, EXEC, FILE, LINK, MAGIC, Node, Tree, encode, problem
 
 A = digest_of(b"a")
 EMPTY = digest_of(MAGIC.encode())
@@ -72,21 +75,70 @@ def test_the_bytes_of_a_tree() -> None:
 
 def test_an_empty_directory() -> None:
     assert encode([]) == b"lazydata tree 1\n"
-    assert decode(b"lazydata tree 1\n") == []
+    assert list(Tree(b"lazydata tree 1\n")) == []
 
 
 @given(LISTS, st.randoms())
 def test_what_is_written_is_read_whatever_the_order(nodes: list[Node], random) -> None:
     data = encode(nodes)
-    assert decode(data) == sorted(nodes, key=lambda node: node.name.encode())
+    assert list(Tree(data)) == sorted(nodes, key=lambda node: node.name.encode())
     random.shuffle(nodes)
     assert encode(nodes) == data
+
+
+@contextmanager
+def a_few_at_once() -> Iterator[None]:
+    """Parts so small that all trees have several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree, "_AT_ONCE", 2)
+        patch.setattr(tree, "_BYTES_AT_ONCE", 100)
+        yield
+
+
+@given(LISTS)
+def test_a_large_tree_is_the_same_in_parts(nodes: list[Node]) -> None:
+    data = encode(nodes)
+    in_order = sorted(nodes, key=lambda node: node.name)
+    with a_few_at_once():
+        assert encode(nodes) == encode(iter(in_order), in_order=True) == data
+        found = Tree(data)
+        assert list(found) == in_order
+        assert found.sums == (
+            len(nodes),
+            sum(node.size for node in nodes),
+            sum(node.files for node in nodes),
+        )
+
+
+@given(LISTS, LISTS, st.booleans())
+def test_what_differs_between_two_trees(ours: list[Node], more: list[Node], small: bool) -> None:
+    theirs = {node.name: node for node in ours[1:] + more}
+    olds = {node.name: node for node in ours}
+    with a_few_at_once() if small else nullcontext():
+        found = list(Tree(encode(ours)).differing(Tree(encode(theirs.values()))))
+    pairs = [(olds.get(name), theirs.get(name)) for name in sorted(olds | theirs)]
+    assert found == [(old, new) for old, new in pairs if old != new]
+
+
+@given(st.lists(NAMES, min_size=2, max_size=8, unique=True), st.data())
+def test_what_is_wrong_is_found_in_any_part(names: list[str], data) -> None:
+    nodes = [Node(name, FILE, A, 1, 1) for name in sorted(names)]
+    lines = encode(nodes).splitlines(keepends=True)
+    place = data.draw(st.integers(1, len(nodes) - 1))
+    lines[place], lines[place + 1] = lines[place + 1], lines[place]
+    with a_few_at_once(), pytest.raises(ObjectCorrupt, match="not in its place"):
+        Tree(b"".join(lines))
+    with a_few_at_once(), pytest.raises(UsageError, match="there twice"):
+        encode([*nodes[: place + 1], *nodes[place:]], in_order=True)
+    lines[place] = b"no line\n"
+    with a_few_at_once(), pytest.raises(ObjectCorrupt, match=f"line {place + 1} is 'no line'"):
+        Tree(b"".join(lines))
 
 
 def test_names_are_in_the_order_of_their_utf8() -> None:
     # In UTF-16 the second would come first.
     names = ["\uffff", "\U0001f600"]
-    assert [n.name for n in decode(encode(Node(n, FILE, A, 1, 1) for n in names))] == names
+    assert [n.name for n in Tree(encode(Node(n, FILE, A, 1, 1) for n in names))] == names
 
 
 GOOD = encode(
@@ -102,7 +154,7 @@ GOOD = encode(
 def test_what_is_accepted_is_in_its_one_form(at: int, cut: int, added: bytes) -> None:
     data = GOOD[:at] + added + GOOD[at + cut :]
     try:
-        nodes = decode(data)
+        nodes = list(Tree(data))
     except ObjectCorrupt:
         return
     assert encode(nodes) == data
@@ -164,13 +216,13 @@ FINE = line(FILE, 1, 1, A, "b")
 )
 def test_what_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(ObjectCorrupt, match="this is not a tree") as caught:
-        decode(data)
+        Tree(data)
     assert len(str(caught.value)) < 1200
 
 
 def test_the_line_that_is_wrong_is_told() -> None:
     with pytest.raises(ObjectCorrupt, match=r"line 3 is 'pipe\\t1"):
-        decode(tree_of(FINE, line("pipe", 1, 1, A, "c"), line("pipe", 1, 1, A, "d")))
+        Tree(tree_of(FINE, line("pipe", 1, 1, A, "c"), line("pipe", 1, 1, A, "d")))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +242,7 @@ def test_the_line_that_is_wrong_is_told() -> None:
     ],
 )
 def test_other_names_are_kept(name: str) -> None:
-    assert decode(encode([Node(name, FILE, A, 1, 1)])) == [Node(name, FILE, A, 1, 1)]
+    assert list(Tree(encode([Node(name, FILE, A, 1, 1)]))) == [Node(name, FILE, A, 1, 1)]
 
 
 @pytest.mark.parametrize("name", ["a\\b", "C:x"])
@@ -198,7 +250,7 @@ def test_where_a_name_is_a_path_it_is_refused(name: str, monkeypatch) -> None:
     data = encode([Node(name, FILE, A, 1, 1)])
     monkeypatch.setattr(tree, "_SEPARATORS_HERE", "\\:")  # as on Windows
     with pytest.raises(ObjectCorrupt, match="elsewhere"):
-        decode(data)
+        Tree(data)
 
 
 def test_a_name_that_is_not_unicode_is_told() -> None:

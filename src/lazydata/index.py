@@ -7,6 +7,7 @@ lives as long as one call, so that a fork inherits none.
 """
 
 import os
+from io import BytesIO
 
 from lazydata.stamp import Stamp
 
@@ -49,8 +50,8 @@ CREATE TABLE pushes (
     PRIMARY KEY (manifest, scope, remote)
 ) WITHOUT ROWID;
 CREATE TABLE directories (
-    path TEXT PRIMARY KEY, device INTEGER, names BLOB, stats BLOB, fingerprints BLOB,
-    tree BLOB, below TEXT, digest TEXT, size INTEGER, files INTEGER
+    path TEXT, piece INTEGER, device INTEGER, digest TEXT, size INTEGER, files INTEGER, below TEXT,
+    names BLOB, stats BLOB, fingerprints BLOB, digests BLOB, tree BLOB, PRIMARY KEY (path, piece)
 );
 CREATE INDEX directories_digest ON directories (digest);
 CREATE TABLE packs (store TEXT, name TEXT, PRIMARY KEY (store, name)) WITHOUT ROWID;
@@ -160,24 +161,55 @@ class Index:
 
     # Directories
 
-    def directory(self, path: str) -> "tuple[Any, ...] | None":
-        """What is known of one directory: the columns after its path."""
-        rows = self.read(f"SELECT {_DIRECTORY} FROM directories WHERE path = ?", (path,))
+    def directory(
+        self, path: str, columns: str, make: "Callable[[tuple[Any, ...]], Any]" = tuple
+    ) -> "list[Any]":
+        """What is known of one directory, piece by piece; nothing where it is unknown.
+
+        Args:
+            path: absolute.
+            columns: those that are wanted.
+            make: gets them of each piece, and makes what is returned.
+        """
+        sql = f"SELECT {columns} FROM directories WHERE path = ? ORDER BY piece"
+        return self.read(sql, (path,), make) or []
+
+    def piece(self, path: str, piece: int, columns: str) -> "tuple[Any, ...] | None":
+        """One piece of what is known of a directory."""
+        sql = f"SELECT {columns} FROM directories WHERE path = ? AND piece = ?"
+        rows = self.read(sql, (path, piece))
         return rows[0] if rows else None
 
     def directories_in(self, path: str) -> "list[tuple[str, int]]":
         """Directories that are known below a path, and how many bytes their stamps take."""
-        sql = "SELECT path, length(stats) FROM directories WHERE path > ? AND path < ?"
+        sql = (
+            "SELECT path, sum(length(stats)) FROM directories WHERE path > ? AND path < ?"
+            " GROUP BY path"
+        )
         return self.read(sql, (f"{path}{os.sep}", f"{path}{chr(ord(os.sep) + 1)}")) or []
 
-    def put_directories(self, rows: "list[tuple[Any, ...]]") -> None:
-        """Remember directories: path and all columns."""
-        self.write("INSERT OR REPLACE INTO directories VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+    def put_directories(self, paths: "Iterable[str]", pieces: "Rows") -> None:
+        """Remember directories.
+
+        Args:
+            paths: whose pieces they are; what was known of these is forgotten.
+            pieces: all columns of each; of a large directory there need be only one at a time.
+        """
+        self.write(
+            "DELETE FROM directories WHERE path = ?",
+            ((path,) for path in paths),
+            ("INSERT INTO directories VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", pieces),
+        )
 
     def tree(self, digest: str) -> "bytes | None":
         """The tree that some directory had when it was looked at."""
-        rows = self.read("SELECT tree FROM directories WHERE digest = ? LIMIT 1", (digest,))
-        return rows[0][0] if rows else None
+        found = BytesIO()
+        sql = (
+            "SELECT tree FROM directories WHERE path ="
+            " (SELECT path FROM directories WHERE digest = ? LIMIT 1) ORDER BY piece"
+        )
+        rows = self.read(sql, (digest,), lambda row: found.write(row[0]))
+        return found.getvalue() if rows else None
 
     # SQLite, kept at arm's length
 
@@ -288,7 +320,6 @@ def _is_corrupt(error: Exception) -> bool:
     return code in (11, 26) or isinstance(error, TypeError) or lacks
 
 
-_DIRECTORY = "device, names, stats, fingerprints, tree, below, digest, size, files"
 _FILE = "device, inode, size, mtime, ctime, racy, digest, fingerprint, hashed"
 
 

@@ -35,9 +35,13 @@ class Listing(NamedTuple):
     stats: array[int]
     device: int
 
-    def packed(self) -> tuple[bytes, bytes]:
-        """The same as bytes, equal where nothing in the directory was touched."""
-        return "\0".join(self.names).encode(), self.stats.tobytes()
+    def packed(self, begin: int = 0, end: int | None = None) -> tuple[bytes, bytes]:
+        """Some of it, or all, as bytes; equal where nothing in the directory was touched."""
+        names, stats = self.names, self.stats
+        if begin or (end is not None and end < len(names)):
+            end = len(names) if end is None else end
+            names, stats = names[begin:end], stats[begin * WIDTH : end * WIDTH]
+        return "\0".join(names).encode(), stats.tobytes()
 
     @classmethod
     def unpacked(cls, names: bytes, stats: bytes, device: int) -> Listing:
@@ -64,12 +68,17 @@ class Listing(NamedTuple):
 
     def directories(self) -> list[str]:
         """The names of those in it."""
+        return self._of(scanner.DIRECTORY)
+
+    def links(self) -> list[str]:
+        """The names of the symlinks in it."""
+        return self._of(scanner.SYMLINK)
+
+    def _of(self, wanted: int) -> list[str]:
         kinds = self.stats[::WIDTH]
-        if not kinds.count(scanner.DIRECTORY):  # most have none, and to count is much quicker
+        if not kinds.count(wanted):  # most have none, and to count is much quicker
             return []
-        return [
-            name for name, kind in zip(self.names, kinds, strict=True) if kind == scanner.DIRECTORY
-        ]
+        return [name for name, kind in zip(self.names, kinds, strict=True) if kind == wanted]
 
 
 def same_stamp(one: Stamp, other: Stamp) -> bool:

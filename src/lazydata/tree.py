@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from itertools import pairwise, repeat
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from itertools import chain, islice, pairwise, repeat
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ MAGIC = "lazydata tree 1\n"
 FILE, EXEC, DIR, LINK = "file", "exec", "dir", "link"
 KINDS = frozenset({FILE, EXEC, DIR, LINK})
 _KIND = {kind: kind for kind in KINDS}  # one string for all nodes
+_AT_ONCE = 4096  # nodes
+_BYTES_AT_ONCE = 512 << 10
 _TOO_MUCH = 10**18  # of bytes or files: a directory above could not say it
 
 _NUMBER = "(?:0|[1-9][0-9]{0,17})"
@@ -94,11 +97,12 @@ def problem(name: str) -> str | None:
     return f"the name {name!r} belongs to lazydata" if not _OURS.isdisjoint(spelled) else None
 
 
-def encode(nodes: Iterable[Node]) -> bytes:
+def encode(nodes: Iterable[Node], *, in_order: bool = False) -> bytes:
     """The bytes of a tree, one form for one directory.
 
     Args:
         nodes: in any order.
+        in_order: they come sorted by name, so that they need not all be there at once.
 
     Raises:
         UsageError: a tree can't list one of them, such as a name that is not Unicode.
@@ -107,59 +111,161 @@ def encode(nodes: Iterable[Node]) -> bytes:
         >>> encode([])
         b'lazydata tree 1\\n'
     """
-    rows = sorted(nodes, key=itemgetter(0))
-    try:
-        lines = [
-            f"{kind}\t{size}\t{files}\t{_escape(target) if kind == LINK else digest}\t{name}\n"
-            for name, kind, digest, size, files, target in _escaped(rows)
-        ]
-        text = MAGIC + "".join(lines)
-        data = text.encode()
-        _check_lines(text)
-        _check(rows)
-    except UnicodeEncodeError:
-        node = next(each for each in rows if _SURROGATE.search(each.name + each.target))
-        what = problem(node.name) or f"the link {node.name!r} leads to what is not valid Unicode"
-        raise UsageError(f"can't record this directory: {what}", hint="rename it") from None
-    except ValueError as error:
-        raise UsageError(f"can't record this directory: {error}") from None
-    return data
+    waiting = iter(nodes if in_order else sorted(nodes, key=itemgetter(0)))
+    out, check = BytesIO(), _Check()
+    out.write(MAGIC.encode())
+    while rows := list(islice(waiting, _AT_ONCE)):
+        try:
+            lines = [
+                f"{kind}\t{size}\t{files}\t{_escape(target) if kind == LINK else digest}\t{name}\n"
+                for name, kind, digest, size, files, target in _escaped(rows)
+            ]
+            text = "".join(lines)
+            out.write(text.encode())
+            check.lines(text)
+            check.nodes(rows)
+        except UnicodeEncodeError:
+            node = next(each for each in rows if _SURROGATE.search(each.name + each.target))
+            what = problem(node.name)
+            what = what or f"the link {node.name!r} leads to what is not valid Unicode"
+            raise UsageError(f"can't record this directory: {what}", hint="rename it") from None
+        except ValueError as error:
+            raise UsageError(f"can't record this directory: {error}") from None
+    return out.getvalue()
 
 
-def decode(data: bytes) -> list[Node]:
-    """Read a tree.
+class Sums(NamedTuple):
+    """How many names a tree has, and the size (bytes) and files of all of them."""
+
+    names: int
+    size: int
+    files: int
+
+
+class Tree:
+    """The nodes of a tree, sorted by name: of a large one a part at a time is in memory.
+
+    Where a link leads is not judged.
 
     Args:
         data: all its bytes; who asks bounds their number, and compares their digest.
+        sums: what a tree of the same bytes had; they are right, then.
 
-    Returns:
-        Its nodes, sorted by name. Where a link leads is not judged.
+    Attributes:
+        sums: how many names it has, and the size (bytes) and files of all of them.
 
     Raises:
         ObjectCorrupt: it is none, or not in its one form, or a name leads elsewhere.
+
+    Example:
+        >>> list(Tree(b"lazydata tree 1\\n"))
+        []
     """
-    try:
-        return _read(data.decode("utf-8"))
-    except ValueError as error:
-        raise ObjectCorrupt(f"this is not a tree: {error}") from error
+
+    def __init__(self, data: bytes, sums: Sums | None = None) -> None:
+        self.data = data
+        self._nodes: list[Node] | None = None
+        self.sums = sums or self._checked()
+
+    def _checked(self) -> Sums:
+        data, check, parts = self.data, _Check(), 0
+        try:
+            if not data.startswith(MAGIC.encode()):
+                raise ValueError("it does not begin like one")
+            for text in self._texts(0, len(data)):
+                check.lines(text)
+                nodes = _read(text)
+                check.nodes(nodes)
+                parts += 1
+        except ValueError as error:
+            raise ObjectCorrupt(f"this is not a tree: {error}") from error
+        if parts == 1:
+            self._nodes = nodes
+        return Sums(check.count, check.size, check.files)
+
+    def __len__(self) -> int:
+        return self.sums.names
+
+    def __iter__(self) -> Iterator[Node]:
+        return self._part(0, len(self.data))
+
+    def differing(self, other: Tree) -> Iterator[tuple[Node | None, Node | None]]:
+        """Nodes that are not the same here and there, by name; None for one that is not there.
+
+        Two large trees mostly begin alike and end alike, and that is not read.
+        """
+        begin, end, end_there = _differing_bytes(self.data, other.data)
+        ours, theirs = self._part(begin, end), other._part(begin, end_there)
+        old, new = next(ours, None), next(theirs, None)
+        while old is not None or new is not None:
+            if new is None or (old is not None and old.name < new.name):
+                yield old, None
+                old = next(ours, None)
+            elif old is None or new.name < old.name:
+                yield None, new
+                new = next(theirs, None)
+            else:
+                if old != new:
+                    yield old, new
+                old, new = next(ours, None), next(theirs, None)
+
+    def _part(self, begin: int, end: int) -> Iterator[Node]:
+        """The nodes of whole lines, with the first line or without."""
+        if self._nodes is not None and begin <= len(MAGIC) and end == len(self.data):
+            return iter(self._nodes)
+        return chain.from_iterable(map(_read, self._texts(begin, end)))
+
+    def _texts(self, begin: int, end: int) -> Iterator[str]:
+        """Its lines, some at a time."""
+        begin = max(begin, len(MAGIC))
+        while begin < end:
+            until = self.data.find(b"\n", begin + _BYTES_AT_ONCE, end) + 1 or end
+            yield self.data[begin:until].decode("utf-8")
+            begin = until
+
+
+def _differing_bytes(one: bytes, other: bytes) -> tuple[int, int, int]:
+    """Where whole lines of two texts begin to differ, and where that ends in each of them."""
+    least = min(len(one), len(other))
+    begin = _alike(one, other, least, lambda data, at, size: data[at : at + size])
+    begin = one.rfind(b"\n", 0, begin) + 1
+    after = _alike(
+        one,
+        other,
+        least - begin,
+        lambda data, at, size: data[len(data) - at - size : len(data) - at],
+    )
+    if after:  # it may begin within a line
+        after = len(one) - (one.find(b"\n", len(one) - after) + 1)
+    return begin, len(one) - after, len(other) - after
+
+
+def _alike(one: bytes, other: bytes, most: int, part: Callable[[bytes, int, int], bytes]) -> int:
+    """How many bytes are the same, up to ``most``."""
+    at, size = 0, _BYTES_AT_ONCE
+    while at < most and size:
+        size = min(size, most - at)
+        if part(one, at, size) == part(other, at, size):
+            at += size
+        else:
+            size //= 2
+    return at
 
 
 def _read(text: str) -> list[Node]:
-    _check_lines(text)
     # Columns: 100,000 names are to be read in a fraction of a second.
-    fields = text[len(MAGIC) : -1].replace("\n", "\t").split("\t") if len(text) > len(MAGIC) else []
+    fields = text[:-1].replace("\n", "\t").split("\t")
     kinds, sizes, files, digests, names = (fields[column::5] for column in range(5))
     kinds = list(map(_KIND.__getitem__, kinds))
     columns = names, kinds, map(Digest, digests), map(int, sizes), map(int, files), repeat("")
     nodes = list(map(Node._make, zip(*columns, strict=False)))
-    if "\nlink\t" in text:
+    if LINK in kinds:
         nodes = [_link(node) if node.kind == LINK else node for node in nodes]
     if "\\" in text:
         nodes = [
             node._replace(name=_unescape(node.name)) if "\\" in node.name else node
             for node in nodes
         ]
-    _check(nodes)
     return nodes
 
 
@@ -168,28 +274,39 @@ def _link(node: Node) -> Node:
     return node._replace(digest=Digest(""), target=_unescape(node.digest))
 
 
-def _check_lines(text: str) -> None:
-    if not text.startswith(MAGIC):
-        raise ValueError("it does not begin like one")
-    if not _LINES.fullmatch(text, len(MAGIC)):
-        good = _LINES.match(text, len(MAGIC))
-        begin = good.end() if good else len(MAGIC)
-        line = text[begin : begin + 200].partition("\n")[0]
-        raise ValueError(f"line {text.count(chr(10), 0, begin) + 1} is {line!r}")
+class _Check:
+    """What all of a tree has to be, seen some lines at a time."""
 
+    def __init__(self) -> None:
+        self.count = self.size = self.files = 0
+        self._last = ""
 
-def _check(nodes: list[Node]) -> None:
-    names = [node.name for node in nodes]
-    for name in _suspicious(names):
-        wrong = problem(name)
-        if wrong:
-            raise ValueError(wrong)
-    # Code points are in the order of their UTF-8.
-    for one, other in pairwise(names):
-        if one >= other:
-            raise ValueError(f"the name {other!r} is there twice, or not in its place")
-    if max(sum([node.size for node in nodes]), sum([node.files for node in nodes])) >= _TOO_MUCH:
-        raise ValueError("its sizes are too large")
+    def lines(self, text: str) -> None:
+        """See that lines are in their form; before ``nodes`` of them."""
+        if not _LINES.fullmatch(text):
+            good = _LINES.match(text)
+            begin = good.end() if good else 0
+            line = text[begin : begin + 200].partition("\n")[0]
+            number = self.count + text.count("\n", 0, begin) + 2  # the first one is not among them
+            raise ValueError(f"line {number} is {line!r}")
+
+    def nodes(self, nodes: list[Node]) -> None:
+        """See that names may be there and are in order, and what they amount to."""
+        names = [node.name for node in nodes]
+        for name in _suspicious(names):
+            wrong = problem(name)
+            if wrong:
+                raise ValueError(wrong)
+        # Code points are in the order of their UTF-8; and no name is empty.
+        for one, other in pairwise([self._last, *names]):
+            if one >= other:
+                raise ValueError(f"the name {other!r} is there twice, or not in its place")
+        self._last = names[-1]
+        self.count += len(nodes)
+        self.size += sum([node.size for node in nodes])
+        self.files += sum([node.files for node in nodes])
+        if max(self.size, self.files) >= _TOO_MUCH:
+            raise ValueError("its sizes are too large")
 
 
 def _suspicious(names: list[str]) -> list[str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from lazydata.digest import Digest, digest_of
 from lazydata.errors import ObjectCorrupt, ObjectMissing, UsageError
 from lazydata.index import Index
 from lazydata.store import Store
-from lazydata.tree import DIR, Node, decode, encode
+from lazydata.tree import DIR, MAGIC, Node, Sums, Tree, encode
 
 EMPTY = digest_of(encode([]))
+_NOTHING = Tree(MAGIC.encode())
 AT_MOST = 256 << 20  # bytes of a tree: some million names
+_MANY = 10_000  # names in a tree, to be checked once
 _MOST_FILES = 100_000_000  # in a directory with all below it
 _MOST_HOLLOW = 1_000_000  # directories and links in one without files
 
@@ -49,6 +52,8 @@ class Trees:
     ) -> None:
         self._store, self._index, self._fetch, self._name = store, index, fetch, name
         self._hollow: set[Digest] = set()  # trees without files that were counted
+        self._read: WeakValueDictionary[Digest, Tree] = WeakValueDictionary()
+        self._sums: dict[Digest, Sums] = {}  # of large trees that were checked
         self.made: dict[Digest, bytes] = {EMPTY: encode([])}
 
     def data(self, digest: Digest) -> bytes:
@@ -89,16 +94,19 @@ class Trees:
     def _is_here(self, digest: Digest) -> bool:
         return digest in self.made or self._store.has(digest)
 
-    def read(self, digest: Digest | None) -> list[Node]:
+    def read(self, digest: Digest | None) -> Tree:
         """What a tree lists; nothing for None.
 
         Raises:
             ObjectMissing, ObjectCorrupt: as ``data``, or it is no tree.
         """
         if not digest:
-            return []
+            return _NOTHING
+        tree = self._read.get(digest)
+        if tree is not None:
+            return tree  # somebody holds it
         try:
-            return decode(self.data(digest))
+            tree = self._read[digest] = Tree(self.data(digest), self._sums.get(digest))
         except ObjectCorrupt as error:
             raise ObjectCorrupt(
                 f"{self._name}: {digest}: {error.message}",
@@ -106,8 +114,11 @@ class Trees:
                 actual=error.actual,
                 hint=error.hint or "whoever recorded it should do so again",
             ) from error
+        if len(tree) > _MANY:
+            self._sums[digest] = tree.sums
+        return tree
 
-    def below(self, node: Node) -> list[Node]:
+    def below(self, node: Node) -> Tree:
         """What is in a directory, if it is what the tree above says of it.
 
         A few trees that list each other can stand for more paths than a disk holds. What they
@@ -117,20 +128,20 @@ class Trees:
             ObjectMissing, ObjectCorrupt: as ``read``, or it is not as large as was said.
             UsageError: no directory is as large as that.
         """
-        nodes = self.read(node.digest)
-        size, files = sum(each.size for each in nodes), sum(each.files for each in nodes)
+        tree = self.read(node.digest)
+        names, size, files = tree.sums
         if (size, files) != (node.size, node.files):
             raise ObjectCorrupt(
-                f"{self._name}: {node.digest} has {files} files of {size} bytes, and the tree "
-                f"above it says {node.files} of {node.size}",
+                f"{self._name}: {node.digest} has {files} files of {size} bytes, and "
+                f"the tree above it says {node.files} of {node.size}",
                 expected=node.digest,
                 hint="whoever recorded it should do so again",
             )
         if files > _MOST_FILES:
             raise self._too_large(f"{files:,} files")
-        if not files and nodes and node.digest not in self._hollow:
+        if not files and names and node.digest not in self._hollow:
             self._count(node.digest)
-        return nodes
+        return tree
 
     def _count(self, root: Digest) -> None:
         """See that a directory without files stands for a number of paths that there can be."""
@@ -138,9 +149,9 @@ class Trees:
         while level:
             below: dict[Digest, int] = {}
             for digest, paths in level.items():
-                nodes = self.read(digest)
-                names += paths * len(nodes)
-                for node in nodes:
+                tree = self.read(digest)
+                names += paths * len(tree)
+                for node in tree:
                     if node.kind == DIR:
                         below[node.digest] = below.get(node.digest, 0) + paths
             if names > _MOST_HOLLOW:
@@ -163,8 +174,7 @@ class Trees:
 
     def root(self, digest: Digest) -> Node:
         """A whole tree as a node: its size and files, all that is below it."""
-        nodes = self.read(digest)
-        size, files = sum(node.size for node in nodes), sum(node.files for node in nodes)
+        _, size, files = self.read(digest).sums
         return Node("", DIR, digest, size, files)
 
     def find(self, root: Digest, path: str) -> Node | None:
@@ -187,6 +197,7 @@ class Trees:
         """
         stack: list[tuple[str, Node | None, Node | None] | Change] = []
         if old != new:
+            olds, news = self.read(old), self.read(new)  # held, so they are read once
             stack.append(("", self.root(old) if old else None, self.root(new) if new else None))
         while stack:
             top = stack.pop()
@@ -196,14 +207,11 @@ class Trees:
             path, one, other = top
             if seen is not None and other is not None:
                 seen.append(other.digest)
-            olds = {node.name: node for node in self.below(one)} if one else {}
-            news = {node.name: node for node in self.below(other)} if other else {}
+            olds = self.below(one) if one else _NOTHING
+            news = self.below(other) if other else _NOTHING
             later: list[tuple[str, Node | None, Node | None] | Change] = []
-            for name in sorted(olds.keys() | news.keys()):
-                was, now = olds.get(name), news.get(name)
-                if was == now:
-                    continue
-                where = path + name
+            for was, now in olds.differing(news):
+                where = path + _name(was, now)
                 was_dir = was if was is not None and was.kind == DIR else None
                 now_dir = now if now is not None and now.kind == DIR else None
                 if was_dir and now_dir:
@@ -299,3 +307,7 @@ class Trees:
     def _directory(self, name: str, nodes: list[Node]) -> Node:
         size, files = sum(node.size for node in nodes), sum(node.files for node in nodes)
         return Node(name, DIR, self.make(nodes), size, files)
+
+
+def _name(*nodes: Node | None) -> str:
+    return next(node.name for node in nodes if node is not None)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -191,7 +192,7 @@ class IndexMachine(InDirectory):
     def __init__(self) -> None:
         super().__init__()
         self.files: dict[str, tuple[object, ...]] = {}
-        self.directories: dict[str, tuple[object, ...]] = {}
+        self.directories: dict[str, list[tuple[Any, ...]]] = {}
 
     @staticmethod
     def _told(row: FileRow | None) -> tuple[object, ...] | None:
@@ -221,12 +222,32 @@ class IndexMachine(InDirectory):
             if row[0] == tuple(before):
                 self.files[other] = (tuple(after), *row[1:])
 
-    @rule(path=names.filter(str.isprintable), digest=digests, size=times, tree=st.binary())
-    def put_directory(self, path: str, digest: Digest, size: int, tree: bytes) -> None:
-        row = (1, b"n", b"s" * (size % 7), b"f", tree, "", str(digest), size, 2)
+    @rule(
+        path=names.filter(str.isprintable),
+        digest=digests,
+        size=times,
+        trees=st.lists(st.binary(), min_size=1, max_size=3),
+    )
+    def put_directory(self, path: str, digest: Digest, size: int, trees: list[bytes]) -> None:
+        parts = [
+            (
+                nr,
+                1,
+                None if nr else str(digest),
+                size,
+                2,
+                "",
+                b"n",
+                b"s" * (size % 7),
+                b"f",
+                b"d",
+                t,
+            )
+            for nr, t in enumerate(trees)
+        ]
         with Index(self.index) as index:
-            index.put_directories([(path, *row)])
-        self.directories[path] = row
+            index.put_directories([path], ((path, *part) for part in parts))
+        self.directories[path] = parts
 
     @rule()
     def lose_it(self) -> None:
@@ -254,20 +275,24 @@ class IndexMachine(InDirectory):
         with Index(self.index) as index:
             for path in _NAMES:
                 assert self._told(index.file(path)) == self.files.get(path)
-                assert index.directory(path) == self.directories.get(path)
+                parts = self.directories.get(path, [])
+                columns = "piece, device, digest, size, files, below, names, stats, fingerprints"
+                assert index.directory(path, f"{columns}, digests, tree") == parts
+                assert index.piece(path, 1, "tree") == (parts[1][-1:] if parts[1:] else None)
             for stamp in {row[0] for row in self.files.values()}:
                 device, inode = stamp[:2]  # type: ignore[index]
                 same = {p for p, row in self.files.items() if row[0][:2] == stamp[:2]}  # type: ignore[index]
                 assert set(index.paths_of(device, inode)) == same
             below = {
-                (path, len(row[2]))  # type: ignore[arg-type]
-                for path, row in self.directories.items()
+                (path, sum(len(part[7]) for part in parts))
+                for path, parts in self.directories.items()
                 if path.startswith("/w/")
             }
             assert set(index.directories_in("/w")) == below
-            for row in self.directories.values():
-                trees = {r[4] for r in self.directories.values() if r[6] == row[6]}
-                assert index.tree(str(row[6])) in trees
+            for parts in self.directories.values():
+                alike = [each for each in self.directories.values() if each[0][2] == parts[0][2]]
+                trees = {b"".join(part[-1] for part in each) for each in alike}
+                assert index.tree(parts[0][2]) in trees
 
 
 URLS = ["file:///x", "s3://b"]

@@ -27,8 +27,7 @@ from lazydata.packs import decode as decode_object
 from lazydata.remotes import claims, layout, open_remote, url_of
 from lazydata.remotes.claims import Claim, Location, Row
 from lazydata.stamp import Stamp
-from lazydata.tree import DIR, EXEC, FILE, LINK, Node
-from lazydata.tree import decode as decode_tree
+from lazydata.tree import DIR, EXEC, FILE, LINK, Node, Tree
 from lazydata.tree import encode as encode_tree
 
 D = [Digest(f"blake3:{digit * 64}") for digit in "0123"]
@@ -128,7 +127,7 @@ _YAML = [
 
 def check_tree(data: bytes) -> None:
     """What is read has one form, and leads nowhere."""
-    nodes = decode_tree(data)
+    nodes = list(Tree(data))
     assert encode_tree(nodes) == data
     for node in nodes:
         assert not {"/", "\0"} & set(node.name)
@@ -349,7 +348,8 @@ def check_index(data: bytes) -> None:
                 index.paths_of(1, 2)
                 index.put_files([("/b", row)])
                 index.restamp(Stamp((1, 2, 3, 4, 5)), Stamp((1, 2, 3, 4, 6)))
-                index.directory("/d")
+                index.directory("/d", "digest, names, tree")
+                index.piece("/d", 0, "stats")
                 index.directories_in("/")
                 index.tree(D[0])
             for name in os.listdir(os.path.dirname(directory)):
@@ -363,7 +363,8 @@ def _index() -> bytes:
     with _directory() as directory:
         with Index(directory) as index:
             index.put_files([("/a", FileRow(Stamp((1, 2, 3, 4, 5)), True, D[1], b"g" * 16, 9))])
-            index.put_directories([("/d", 1, b"n", b"s", b"f", b"t", "", D[0], 4, 2)])
+            row = ("/d", 0, 1, D[0], 4, 2, "", b"n", b"s", b"f", b"d", b"t")
+            index.put_directories(["/d"], [row])
         return Path(directory, "index.sqlite").read_bytes()
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from lazydata import audit
+from lazydata import audit, heap
 from lazydata.errors import LazydataError, from_os_error
 
 _INTERRUPTED = 130
@@ -19,6 +19,7 @@ _GARBAGE_AFTER = 50_000
 
 def run(arguments: list[str]) -> int:
     """Run one command; the exit code."""
+    heap.own()
     with audit.OwnWork():
         try:
             code = _find(arguments)()

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -14,19 +15,21 @@ from lazydata import fsutil, links
 from lazydata.digest import Hashed, hash_file
 from lazydata.errors import FileBusy, FileChanged, PathOutside, UsageError, from_os_error
 from lazydata.ignoring import Ignore
-from lazydata.index import Index, signed
+from lazydata.index import Index
 from lazydata.progress import Meter
-from lazydata.scanning import UNKNOWN, WIDTH, leads_out, same_stamp, scan
+from lazydata.remembered import PRINT, Contents, Files, Known, remember
+from lazydata.scanner import INODE
+from lazydata.scanning import UNKNOWN, WIDTH, leads_out, scan
 from lazydata.stamp import Stamp, grain_of, stamp_from, stamp_of
 from lazydata.tree import DIR, EXEC, LINK, Node
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
-from lazydata.workspace.directories import Remembered
 from lazydata.workspace.look import stat as stat_file
 from lazydata.workspace.placing import put_in_place, sweep, take_away
 
 AT_ONCE = 2000
 # What is ignored stays, and so does its directory; a mount point does.
+_HASH = 0x7FFFFFFF
 _KEEPS_DIRECTORY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.EBUSY)
 
 
@@ -38,23 +41,41 @@ class _Ready(NamedTuple):
     fingerprint: bytes
 
 
-class _Placed(NamedTuple):
-    """A file that was put in its place.
+class _Placed:
+    """Files that were put in their places in a directory, in the order of their names."""
 
-    Args:
-        fingerprint: of its bytes.
-        stamp: right after that.
-        seen_ns: the clock then.
-    """
+    def __init__(self) -> None:
+        self._names: array[int] = array("i")  # some bits of their hashes
+        self._stamps: array[int] = array("q")  # inode, size and mtime of each, right after that
+        self._next = 0
+        self.prints = bytearray()
 
-    fingerprint: bytes
-    stamp: Stamp
-    seen_ns: int
+    def add(self, name: str, fingerprint: bytes, stamp: Stamp, now_ns: int) -> None:
+        """Note a file.
 
-    def may_differ(self, now: Stamp) -> bool:
-        """Whether it may have been written to since; our own link moved the ctime."""
-        same = same_stamp(Stamp((*now[:4], 0)), Stamp((*self.stamp[:4], 0)))
-        return not same or self.stamp.mtime_ns >= self.seen_ns - grain_of(self.stamp)
+        Args:
+            fingerprint: of its bytes.
+            stamp: right after it was put there.
+            now_ns: the clock then.
+        """
+        may_hide_more = stamp.mtime_ns >= now_ns - grain_of(stamp)
+        mtime = UNKNOWN if may_hide_more else stamp.mtime_ns
+        self._names.append(hash(name) & _HASH)
+        self._stamps.extend((stamp[1] & INODE, stamp.size, mtime))
+        self.prints += fingerprint.ljust(PRINT, b"\0")
+
+    def find(self, name: str, stats: array[int]) -> int:
+        """Which of them a file is; -1 for none, or if it may have been written to since.
+
+        Args:
+            name: after all that were asked for before.
+            stats: inode, size and mtime that it has now: our own link moved the ctime.
+        """
+        at = self._next
+        if at == len(self._names) or self._names[at] != hash(name) & _HASH:
+            return -1
+        self._next += 1
+        return at if self._stamps[3 * at : 3 * at + 3] == stats else -1
 
 
 class Applying:
@@ -75,9 +96,9 @@ class Applying:
         self._real, self._name, self._meter = real, name, meter
         self._store = workspace.store
         self._safe: set[str] = set()  # directories that are known to be no symlinks
-        self._known: dict[str, Remembered] = {}
+        self._known: tuple[str, Files] | None = None  # of the directory that is worked on
         self._new: dict[str, Node] = {}  # directories that were made now
-        self._prints: dict[str, dict[str, _Placed]] = {}  # files that were put in these
+        self._placed: dict[str, _Placed] = {}  # files that were put in these
 
     def run(self, changes: Iterable[Change], root: Node | None) -> None:
         """Carry out changes, in their order; the store has all objects that they need.
@@ -197,12 +218,10 @@ class Applying:
     def _expected(self, path: str, node: Node) -> Hashed:
         """What a file held when it was looked at."""
         where, _, name = path.rpartition("/")
-        known = self._known.get(where)
-        if known is None:
+        if self._known is None or self._known[0] != where:
             directory = self._at(where)
-            row = self._index.directory(directory)
-            known = self._known[where] = Remembered(row, os.stat(directory).st_dev)
-        stamp, fingerprint, digest = known.of(name)
+            self._known = where, Files(self._index, directory, os.stat(directory).st_dev)
+        stamp, fingerprint, digest = self._known[1].of(name)
         real = self._at(path)
         if digest != node.digest:
             fingerprint = b""  # then its bytes are hashed
@@ -260,8 +279,8 @@ class Applying:
             if where in self._new:
                 status = stat_file(real)
                 if status is not None:  # else somebody has removed it again
-                    placed = _Placed(each.fingerprint, stamp_from(status), time.time_ns())
-                    self._prints.setdefault(where, {})[base] = placed
+                    placed = self._placed.setdefault(where, _Placed())
+                    placed.add(base, each.fingerprint, stamp_from(status), time.time_ns())
         if together:
             fsutil.flush_names([self._at(each.change.path) for each in ready], together=True)
         else:
@@ -292,46 +311,45 @@ class Applying:
     # What was made is known, and need not be read again
 
     def _remember(self, filled: Iterable[str]) -> None:
-        rows = []
+        found = []
         for path in filled:
-            node = self._new.pop(path, None)
-            row = self._row(path, node) if node is not None else None
-            self._prints.pop(path, None)
-            if row is not None:
-                rows.append(row)
-        if rows:
-            self._index.put_directories(rows)
+            placed, node = self._placed.pop(path, None), self._new.pop(path, None)
+            known = self._seen(path, node, placed or _Placed()) if node is not None else None
+            if known is not None:
+                found.append(known)
+        if found:
+            remember(self._index, found)
 
-    def _row(self, path: str, node: Node) -> tuple[object, ...] | None:
-        directory, prints = self._at(path), self._prints.get(path, {})
+    def _seen(self, path: str, node: Node, placed: _Placed) -> Known | None:
+        """What a look at a directory would find; None if that is not what it was to be."""
+        directory = self._at(path)
         listing = scan(directory, Ignore.of(self._workspace.root, directory))
-        data = self._trees.data(node.digest)
-        nodes = {each.name: each for each in self._trees.read(node.digest)}
-        if set(listing.names) != nodes.keys():
+        names, below = listing.names, {}
+        order = array("I", sorted(range(len(names)), key=names.__getitem__))
+        tree, contents = self._trees.read(node.digest), Contents(len(names))
+        if len(tree) != len(names):
             return None
-        fingerprints, below = bytearray(len(listing.names) * 16), ""
-        for at, name in enumerate(listing.names):
-            kind = listing.kind(at)
-            if kind != nodes[name].kind:
+        for at, each in zip(order, tree, strict=True):
+            if (names[at], listing.kind(at)) != (each.name, each.kind):
                 return None
-            if kind == DIR:
-                below += nodes[name].digest
-            elif kind != LINK:
-                placed = prints.get(name)
-                if placed is not None:
-                    fingerprints[at * 16 : at * 16 + 16] = placed.fingerprint.ljust(16, b"\0")
-                if placed is None or placed.may_differ(listing.stamp(at)):
-                    listing.stats[at * WIDTH + 3] = UNKNOWN
-        return (
+            if each.kind == DIR:
+                below[at] = each.digest
+            elif each.kind != LINK:
+                begin = at * WIDTH
+                found = placed.find(each.name, listing.stats[begin + 1 : begin + 4])
+                fingerprint = placed.prints[PRINT * found : PRINT * found + PRINT]
+                contents.put(at, fingerprint, each.digest)
+                if found < 0:
+                    listing.stats[begin + 3] = UNKNOWN
+        return Known(
             directory,
-            signed(listing.device),
-            *listing.packed(),
-            bytes(fingerprints),
-            data,
-            below,
+            listing,
+            contents,
+            tree.data,
             node.digest,
             node.size,
             node.files,
+            "".join([below[at] for at in sorted(below)]),
         )
 
 

@@ -15,7 +15,7 @@ from lazydata.packed import DamagedPackError
 from lazydata.progress import shown
 from lazydata.store import Store
 from lazydata.survey import Survey, was_in
-from lazydata.tree import DIR, LINK, Node, decode
+from lazydata.tree import DIR, LINK, Node, Tree
 from lazydata.trees import Trees
 from lazydata.workspace import Workspace, user_store
 from lazydata.workspace.evicting import Eviction, evict, settle_evicted
@@ -143,7 +143,7 @@ class Needs:
             level = [digest for digest in below if digest not in seen]
             seen.update(level)
 
-    def _nodes(self, digest: Digest) -> list[Node]:
+    def _nodes(self, digest: Digest) -> Iterable[Node]:
         """What a tree lists; nothing where it is not here, or is none."""
         try:
             data = self._source.data(digest)
@@ -157,7 +157,7 @@ class Needs:
                 self._lost(digest, os.path.join(self._store.directory, "trash"))
             return []  # or else it is larger than any tree
         try:
-            return decode(data)
+            return Tree(data)
         except ObjectCorrupt:
             return []  # its bytes are right, so that it never was one
 

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
+from lazydata import heap
 from lazydata.ahead import Ahead
 from lazydata.digest import Digest, Hashed, digest_of
 from lazydata.errors import FileBusy, UsageError
 from lazydata.fsutil import readers
 from lazydata.gathering import Gathering
 from lazydata.ignoring import Ignore
-from lazydata.index import Index, signed, unsigned
+from lazydata.index import Index
 from lazydata.messages import warn
 from lazydata.packs import Encoded
 from lazydata.progress import Meter
 from lazydata.reading import AT_ONCE, Read, Reader, Some, Touched
-from lazydata.scanning import (
-    UNKNOWN,
-    WIDTH,
-    Listing,
-    alike,
-    checked,
-    leads_out,
-    same_stamp,
-    scan,
-)
-from lazydata.stamp import Stamp
+from lazydata.remembered import Contents, Files, Known, Seen, nodes, remember, seen
+from lazydata.scanning import UNKNOWN, WIDTH, Listing, alike, checked, leads_out, scan
 from lazydata.store import Store
-from lazydata.tree import DIR, LINK, Node, decode, encode
+from lazydata.tree import DIR, LINK, Node, encode
 from lazydata.trees import Trees
 
-_ROWS = 256
-_TREE, _DIGEST = 5, 7  # where a row of the index has them
+# Directories, and names in them, that are remembered together.
+_DIRECTORIES, _NAMES = 256, 50_000
 
 
 class Held(NamedTuple):
@@ -59,23 +52,17 @@ class _Frame:
         path: absolute.
         depth: how far below the one that is looked at.
         listing: what is in it.
-        known: its row in the index; None where there is none.
+        seen: what it was, if nothing in it was touched since.
         ignore: the rules in it.
     """
 
     def __init__(
-        self,
-        path: str,
-        depth: int,
-        listing: Listing,
-        known: tuple[Any, ...] | None,
-        ignore: Ignore,
+        self, path: str, depth: int, listing: Listing, seen: Seen | None, ignore: Ignore
     ) -> None:
         self.path, self.depth, self.ignore = path, depth, ignore
-        self.listing, self.known = listing, known
-        self.children: dict[str, Node] = {}
-        self.nodes: list[Node] | None = None  # without directories; None: as they were
-        self.fingerprints = bytearray()
+        self.listing, self.seen = listing, seen
+        self.others: dict[str, Node] = {}  # directories and links
+        self.contents = Contents(len(listing.names)) if seen is None else seen.contents
 
 
 class Looking:
@@ -105,8 +92,9 @@ class Looking:
         self._meter = meter or Meter()
         audience = readers(store.directory) if take is not None else None
         self._reader = Reader(index.seed, audience, self._meter)
-        self._rows: list[tuple[Any, ...]] = []
-        self._known: dict[Digest, bytes] = {}  # trees as the index has them
+        self._new: list[Known] = []
+        self._names = 0  # in these
+        self._old: list[Digest] = []  # trees that the index has
         self._reused = False
 
     def look(self, root: str, directory: str, tracked: str = "") -> Held | None:
@@ -128,8 +116,8 @@ class Looking:
         try:
             with Ahead([] if not ignore.is_empty else self._known_in(directory)) as self._ahead:
                 done = self._walk(directory, ignore)
-            self._remember(0)
-            self._keep(0)
+            self._remember()
+            self._keep()
         finally:
             self._reader.close()
         is_stored = self._take is not None and not self._reused
@@ -159,9 +147,11 @@ class Looking:
         frame = self._open(directory, 0, ignore)
         below: list[tuple[_Frame, str]] = []
         while True:
-            touched = [] if frame.nodes is None else self._compare(frame)
-            for start in range(0, len(touched) or 1, AT_ONCE):
-                yield Some(frame, frame.path, touched[start : start + AT_ONCE])
+            touched = iter(()) if frame.seen is not None else self._compare(frame)
+            some = list(islice(touched, AT_ONCE))
+            yield Some(frame, frame.path, some)
+            while some := list(islice(touched, AT_ONCE)):
+                yield Some(frame, frame.path, some)
             names = sorted(frame.listing.directories(), reverse=True)
             below += [(frame, name) for name in names]
             if not below:
@@ -174,114 +164,89 @@ class Looking:
         """Scan a directory."""
         listing = self._ahead.take(path) if ignore.is_empty else None
         listing = scan(path, ignore) if listing is None else checked(path, listing)
-        known = self._index.directory(path)
-        frame = _Frame(path, depth, listing, known, ignore)
-        if known is not None and unsigned(known[0]) == listing.device:
-            names, stats = listing.packed()
-            if names == known[1] and stats == known[2]:
-                self._reused = True
-                return frame
+        if len(listing.names) > _NAMES:
+            heap.spare()
+        frame = _Frame(path, depth, listing, seen(self._index, path, listing), ignore)
+        if frame.seen is not None:
+            self._reused = True
+            return frame
         for one, other in alike(listing.names):
             warn(
                 f"{os.path.join(path, other)}: {one!r} and {other!r} may not be told apart "
                 "on other systems"
             )
-        frame.nodes = []
         return frame
 
     def _close(self, above: list[_Frame]) -> None:
         """Put the lowest of them into the one above it."""
         frame = above.pop()
         name = os.path.basename(frame.path)
-        above[-1].children[name] = self._tree(frame)._replace(name=name)
+        above[-1].others[name] = self._tree(frame)._replace(name=name)
 
     def _tree(self, frame: _Frame) -> Node:
         """The tree of a directory, once its files and those below it are known."""
-        below = "".join(frame.children[name].digest for name in frame.listing.directories())
-        fingerprints = bytes(frame.fingerprints)
-        if frame.nodes is None:
-            assert frame.known is not None
-            _, _, _, fingerprints, tree, was, digest, size, files = frame.known
-            if below == was:
-                if self._take is not None:
-                    self._known[Digest(digest)] = tree
-                    self._keep(_ROWS)
-                return Node("", DIR, Digest(digest), size, files)
-            frame.nodes = [node for node in decode(tree) if node.kind != DIR]
-        nodes = [*frame.nodes, *frame.children.values()]
-        data = encode(nodes)
+        listing, others, was = frame.listing, frame.others, frame.seen
+        directories = [others[name] for name in listing.directories()]
+        below = "".join([each.digest for each in directories])
+        if was is not None and below == was.below:
+            if self._take is not None:
+                self._old.append(was.digest)
+                if len(self._old) >= _DIRECTORIES:
+                    self._keep()
+            return Node("", DIR, was.digest, was.size, was.files)
+        contents = frame.contents
+        assert contents is not None  # there are directories, or it was touched
+        if was is not None:
+            self._add_links(frame)
+        data = encode(nodes(listing, contents, others), in_order=True)
         digest = digest_of(data)
-        size, files = sum(node.size for node in nodes), sum(node.files for node in nodes)
+        files = len(listing.names) - len(others) + sum(each.files for each in directories)
+        size = sum(listing.stats[2::WIDTH]) + sum(each.size for each in directories)
         if self._take is None:
             self._trees.made[digest] = data
-        packed = frame.listing.packed()
-        self._rows.append(
-            (
-                frame.path,
-                signed(frame.listing.device),
-                *packed,
-                fingerprints,
-                data,
-                below,
-                digest,
-                size,
-                files,
-            )
-        )
-        self._remember(_ROWS)
+        self._new.append(Known(frame.path, listing, contents, data, digest, size, files, below))
+        self._names += len(listing.names)
+        if len(self._new) >= _DIRECTORIES or self._names >= _NAMES:
+            self._remember()
         return Node("", DIR, digest, size, files)
 
-    def _remember(self, at_least: int) -> None:
-        if self._rows and len(self._rows) >= at_least:
+    def _remember(self) -> None:
+        if self._new:
             if self._take is not None:
-                trees = {Digest(row[_DIGEST]): row[_TREE] for row in self._rows}
+                trees = {each.digest: each.tree for each in self._new}
                 lacking = self._store.lacking(trees)
                 self._take.add([(digest, trees[digest]) for digest in lacking])
-            self._index.put_directories(self._rows)
-            self._rows = []
+            remember(self._index, self._new)
+            self._new, self._names = [], 0
 
-    def _keep(self, at_least: int) -> None:
+    def _keep(self) -> None:
         """Have at hand what only the index has: somebody else's look may take its place there."""
-        if self._known and len(self._known) >= at_least:
-            for digest in self._store.lacking(self._known):
-                self._trees.made[digest] = self._known[digest]
-            self._known = {}
+        for digest in self._store.lacking(self._old):
+            tree = self._index.tree(digest)
+            if tree is None:
+                raise FileNotFoundError(f"{digest} was just there")  # so it is looked at again
+            self._trees.made[digest] = tree
+        self._old = []
 
     # Files
 
-    def _compare(self, frame: _Frame) -> list[Touched]:
-        """Take over what is as it was of a directory's files.
-
-        Returns:
-            Those that may have changed.
-        """
-        listing, nodes = frame.listing, frame.nodes
-        assert nodes is not None
-        olds = Remembered(frame.known, listing.device)
-        prints = frame.fingerprints = bytearray(len(listing.names) * 16)
-        touched: list[Touched] = []
-        for at, name in enumerate(listing.names):
-            kind = listing.kind(at)
-            if kind == DIR:
-                continue
-            if kind == LINK:
-                nodes.append(self._link_node(frame.path, name))
-                continue
-            was, fingerprint, digest = olds.of(name)
-            if was is not None and digest is not None and same_stamp(was, listing.stamp(at)):
-                self._reused = True
-                prints[at * 16 : at * 16 + 16] = fingerprint
-                nodes.append(Node(name, kind, digest, was.size, 1))
-                continue
-            may_be_same = was is not None and was.size == listing.stamp(at).size
-            touched.append(Touched(at, name, fingerprint if may_be_same else b"", digest))
-        return touched
+    def _compare(self, frame: _Frame) -> Iterator[Touched]:
+        """The files of a directory that may have changed; what is as it was is taken over."""
+        listing, contents, count = frame.listing, frame.contents, 0
+        assert contents is not None
+        self._add_links(frame)
+        olds = Files(self._index, frame.path, listing.device)
+        for at, fingerprint, digest in olds.changed(listing, contents):
+            count += 1
+            yield Touched(at, listing.names[at], fingerprint, digest)
+        if count < len(listing.names) - len(frame.others) - len(listing.directories()):
+            self._reused = True
 
     def _take_in(self, frame: _Frame, touched: Sequence[Touched], found: list[Read]) -> None:
         """Store what is new of some files, and remember them."""
         if not found:
             return
-        assert frame.nodes is not None
+        assert frame.contents is not None
         if self._take is not None:
             found = self._store_all(frame.path, found, touched)
         listing = frame.listing
@@ -289,9 +254,7 @@ class Looking:
             listing.restamp(each.at, each.stamp)
             if each.is_racy:
                 listing.stats[each.at * WIDTH + 3] = UNKNOWN
-            frame.fingerprints[each.at * 16 : each.at * 16 + 16] = each.fingerprint
-            name, kind = listing.names[each.at], listing.kind(each.at)
-            frame.nodes.append(Node(name, kind, each.digest, each.stamp.size, 1))
+            frame.contents.put(each.at, each.fingerprint, each.digest)
         self._meter.done(len(found))
 
     def _store_all(
@@ -334,35 +297,15 @@ class Looking:
                 moved[each.at] = each._replace(stamp=stamp)
         return [moved.get(each.at, each) for each in found]
 
-    def _link_node(self, path: str, name: str) -> Node:
-        file = os.path.join(path, name)
+    def _add_links(self, frame: _Frame) -> None:
+        frame.others |= {name: self._link_node(frame, name) for name in frame.listing.links()}
+
+    def _link_node(self, frame: _Frame, name: str) -> Node:
+        file = os.path.join(frame.path, name)
         target = os.readlink(file)
-        if leads_out(target, path.count(os.sep) - self._depth):
+        if leads_out(target, frame.path.count(os.sep) - self._depth):
             raise UsageError(
                 f"{file} is a symlink that leads out of the tracked directory, to {target}",
                 hint="replace it by what it leads to, or list it in a .lazydataignore",
             )
         return Node(name, LINK, Digest(""), 0, 0, target)
-
-
-class Remembered:
-    """What is remembered of the files of a directory, by name."""
-
-    def __init__(self, known: tuple[Any, ...] | None, device: int) -> None:
-        self._at: dict[str, int] = {}
-        if known is None:
-            return
-        self._listing = Listing.unpacked(known[1], known[2], device)
-        self._prints = known[3]
-        self._at = {name: at for at, name in enumerate(self._listing.names)}
-        self._digests = {node.name: node.digest for node in decode(known[4])}
-
-    def of(self, name: str) -> tuple[Stamp | None, bytes, Digest | None]:
-        """A file's stamp, fingerprint and digest."""
-        at = self._at.get(name)
-        if at is None:
-            return None, b"", None
-        digest = self._digests.get(name)
-        if not digest or self._listing.kind(at) in (DIR, LINK):
-            return None, b"", None
-        return self._listing.stamp(at), self._prints[at * 16 : at * 16 + 16], digest

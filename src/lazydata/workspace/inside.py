@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from lazydata import heap
 from lazydata.digest import Digest
 from lazydata.errors import (
     LazydataError,
@@ -37,6 +38,7 @@ def objects_of(
         yield version.digest, version.size, entry.path
         return
     try:
+        tree = trees.read(version.digest)
         stack = [(entry.path, trees.root(version.digest))]
     except (ObjectMissing, ObjectCorrupt):
         yield version.digest, None, entry.path
@@ -45,16 +47,19 @@ def objects_of(
         path, directory = stack.pop()
         yield directory.digest, None, path
         try:
-            nodes = trees.below(directory)
+            tree = trees.below(directory)
         except (ObjectMissing, ObjectCorrupt):
             continue  # whoever needs the missing tree is told of it, by its own digest
         except UsageError as error:
             warn(f"{path}: {error}")
             continue
-        for node in nodes:
-            if node.kind not in (DIR, LINK):
+        below = []
+        for node in tree:
+            if node.kind == DIR:
+                below.append((f"{path}{node.name}/", node))
+            elif node.kind != LINK:
                 yield node.digest, node.size, path + node.name
-        stack += [(f"{path}{n.name}/", n) for n in reversed(nodes) if n.kind == DIR]
+        stack += reversed(below)
 
 
 class PassedOver:
@@ -135,6 +140,8 @@ class Fetching:
         failed: dict[Digest, LazydataError] = {}
         waiting, has_more = iter(nodes), False
         while some := list(islice(waiting, AT_ONCE)):
+            if len(some) == AT_ONCE:
+                heap.spare()
             sizes = {node.digest: node.size for node in some}
             wanted = {digest: sizes[digest] for digest in self._workspace.store.lacking(sizes)}
             if not wanted:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lazydata import config, transfer
+from lazydata import config, heap, transfer
 from lazydata.claimed import IndexedMemory
 from lazydata.digest import Digest
 from lazydata.errors import (
@@ -22,7 +22,7 @@ from lazydata.index import Index
 from lazydata.manifest import Entry, RemoteSpec
 from lazydata.messages import warn
 from lazydata.outgoing import Outgoing
-from lazydata.packs import SMALL
+from lazydata.packs import OBJECTS, SMALL
 from lazydata.progress import Meter, shown
 from lazydata.transfer.plan import FEW
 from lazydata.trees import Trees
@@ -38,6 +38,8 @@ from lazydata.workspace.remotes import (
     open_repository,
     remember_pushed,
 )
+
+_WHOLE = 3 * OBJECTS  # objects that go together in whole packs: it bounds the memory
 
 
 class Pushed(NamedTuple):
@@ -144,6 +146,8 @@ def _batches(
             some[digest] = wanted
         else:
             later.add(_number(digest))
+    if later:
+        heap.spare()
     yield some
     if not later:
         return
@@ -273,7 +277,7 @@ class _Sending:
             except (ObjectCorrupt, OSError):
                 continue  # told when its objects are looked for
             others = [_number(each.digest) for each in objects if each.digest not in asked]
-            if self._later.issuperset(others):
+            if len(found) + len(objects) <= _WHOLE and self._later.issuperset(others):
                 self._later.difference_update(others)
                 path = Path(store.packs.path_of(name))
                 for each in objects:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from lazydata import manifest
+from lazydata import heap, manifest
 from lazydata.digest import Digest
 from lazydata.errors import (
     FileBusy,
@@ -29,7 +29,7 @@ from lazydata.trees import EMPTY, Change, Trees
 from lazydata.workspace import Place, Workspace
 from lazydata.workspace.applying import Applying, needed
 from lazydata.workspace.directories import Held, Looking
-from lazydata.workspace.inside import Fetching, PassedOver
+from lazydata.workspace.inside import AT_ONCE, Fetching, PassedOver
 from lazydata.workspace.merging import count_of, effective, merged, told_of
 from lazydata.workspace.settle import NEW, Settled, policy_of
 from lazydata.workspace.storing import Storing
@@ -269,6 +269,8 @@ class SettlingDirectory:
     def _bring(self, action: str, held: Held | None, entry: Entry) -> Settled | None:
         """Make the directory the latest version."""
         latest = entry.latest
+        if (latest.files or 0) > AT_ONCE:
+            heap.spare()
         self.trees.bring(latest.digest)
         here = held.digest if held else None
         root = Node("", DIR, latest.digest, latest.size or 0, latest.files or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 from lazydata.digest import Digest, digest_of, hash_file
 from lazydata.errors import FileBusy, from_os_error
@@ -14,6 +15,7 @@ from lazydata.tree import DIR, LINK
 from lazydata.trees import Trees
 from lazydata.workspace import Workspace
 from lazydata.workspace.directories import Held
+from lazydata.workspace.inside import AT_ONCE
 
 
 class Storing:
@@ -61,15 +63,17 @@ class Storing:
             raise from_os_error(error, doing, self._store.directory) from error
 
     def _all_of(self, old: Digest | None, new: Digest) -> None:
-        files: dict[Digest, str] = {}
         lists: list[Digest] = [new]
-        for change in self._trees.diff(old, new, seen=lists):
-            if change.new is not None and change.new.kind not in (DIR, LINK):
-                files.setdefault(change.new.digest, change.path)
+        paths = (
+            (change.new.digest, change.path)
+            for change in self._trees.diff(old, new, seen=lists)
+            if change.new is not None and change.new.kind not in (DIR, LINK)
+        )
         with Gathering(self._store, self.register) as gathering:
+            while files := dict(islice(paths, AT_ONCE)):
+                for digest in self._store.lacking(files):
+                    self._file(digest, files[digest], gathering)
             gathering.add([(d, self._trees.data(d)) for d in self._store.lacking(lists)])
-            for digest in self._store.lacking(files):
-                self._file(digest, files[digest], gathering)
             gathering.finish()
 
     def _file(self, digest: Digest, path: str, gathering: Gathering) -> None:
