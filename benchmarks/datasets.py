@@ -42,6 +42,7 @@ class DataSet:
         least: bytes of each, at least; by default all have the same size.
         entries: each file is tracked for itself, not the directory that holds them.
         projects: how many projects share them; with more than one, a command is about one.
+        flat: all files of a project are in one directory.
     """
 
     count: int
@@ -49,6 +50,7 @@ class DataSet:
     least: int | None = None
     entries: bool = False
     projects: int = 1
+    flat: bool = False
 
     def scaled(self, factor: float) -> DataSet:
         """The same with more files or fewer; one file stays one file."""
@@ -71,7 +73,7 @@ class DataSet:
     def below(self, project: int = 0) -> tuple[str, ...]:
         """The files of one project, relative to it."""
         return tuple(
-            f"data/{number // PER_DIRECTORY:03}/f{number:06}.bin"
+            "data/" + f"{number // PER_DIRECTORY:03}/" * (not self.flat) + f"f{number:06}.bin"
             for number in range(self.count // self.projects)
         )
 

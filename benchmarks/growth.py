@@ -11,12 +11,12 @@ from harness import BenchmarkError, Result, between, median
 from peers import Ran
 from programs import Lazydata
 from report import OURS, PAGE, Record
-from suite import AGAIN, CHECK, FIRST, Measuring, Project, SuiteOptions, ground
+from suite import AGAIN, CHANGED, CHECK, FIRST, Measuring, Project, SuiteOptions, ground
 
-NAME = "growth"
+NAME, FLAT = "growth", "flat"
 SIZE = 1 << 10  # bytes of a file
 STAGES = (FIRST, CHECK, AGAIN)
-SMALL = 10_000  # how many files the budget begins with; it ends with a million
+SMALL, LARGE = 10_000, 1_000_000  # how many files the budget begins with, and ends with
 RISE, MEMORY = 1.33, 400.0  # times; MiB
 QUICK = (20, 100)
 PICTURE = PAGE.with_name("growth.svg")
@@ -64,6 +64,42 @@ def measure(options: SuiteOptions) -> list[Result]:
     draw(records, PICTURE if options.full else options.results / PICTURE.name)
     each = [_row(record, stage) for record in records for stage in record.seconds[OURS]]
     return [*each, *judge(records), *missing]
+
+
+def measure_flat(options: SuiteOptions) -> list[Result]:
+    """One directory of as many files as the budget ends with: what is asked is the memory."""
+    data = DataSet(QUICK[-1] if options.quick else round(LARGE * options.scale), SIZE, flat=True)
+    title = f"{data.count:,} files in one directory"
+    measuring = Measuring(FLAT, title, data, options, 1, (*STAGES, CHANGED), beside=False)
+    with ground(options, data.count) as base:
+        need = measuring.need() + 3 * data.room
+        if shutil.disk_usage(base).free < need:
+            why = f"{need / 2**30:.1f} GiB of free space are needed"
+            return [Result(title, None, "", note=why)]
+        record = measuring.run(base, Shared(measuring))
+    report.save([record], options.results)
+    return judge_flat([record])
+
+
+def judge_flat(records: list[Record]) -> list[Result]:
+    """The memory of each stage."""
+    record = records[-1]
+    limit = MEMORY if record.files >= LARGE else None
+    return [
+        Result(f"{record.title}: {stage}", peak(record, stage) or None, "MiB", limit)
+        for stage in record.seconds[OURS]
+    ]
+
+
+def flat_section(records: list[Record]) -> str:
+    """The table of the page."""
+    record = records[-1]
+    lines = [f"## {record.title}", ""]
+    lines += ["| stage | microseconds a file | MiB at most |", "|---|---|---:|"]
+    for stage in record.seconds[OURS]:
+        cell = report.cell(record.of(OURS, stage), record.files)
+        lines.append(f"| {stage} | {cell} | {peak(record, stage):.0f} |")
+    return "\n".join([*lines, "", report.about(record)])
 
 
 def _row(record: Record, stage: str) -> Result:
@@ -162,5 +198,8 @@ def draw(records: list[Record], target: Path) -> None:
     pyplot.close(figure)
 
 
-BENCHMARKS = {NAME: measure}
-SECTIONS: dict[str, tuple[report.Judge, report.Section]] = {NAME: (judge, section)}
+BENCHMARKS = {NAME: measure, FLAT: measure_flat}
+SECTIONS: dict[str, tuple[report.Judge, report.Section]] = {
+    NAME: (judge, section),
+    FLAT: (judge_flat, flat_section),
+}
