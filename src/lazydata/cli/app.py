@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from functools import cache
 from typing import Annotated
 
 import typer
@@ -25,7 +24,7 @@ from lazydata.cli import (
 from lazydata.cli.arguments import From, Json, Paths, Recursive, SomePaths, Version
 from lazydata.cli.printing import print_line
 from lazydata.cli.shared import Here, Span, for_each
-from lazydata.errors import LazydataError, UsageError
+from lazydata.errors import UsageError
 from lazydata.fsutil import FLUSHED_ALONE
 from lazydata.manifest import Entry
 from lazydata.workspace import Workspace
@@ -87,31 +86,6 @@ def track(
 
     new: dict[str, tuple[Workspace, list[str]]] = {}
 
-    def record_many(paths: list[str]) -> list[str]:
-        """Record those that are new, all together; the rest is returned."""
-        from lazydata.progress import shown
-        from lazydata.workspace.recording import record_new
-
-        governing = cache(Workspace.governing)
-        given = {absolute(path): path for path in paths}
-        shares: dict[str, tuple[Workspace, list[str]]] = {}
-        left: list[str] = []
-        for path in given:
-            try:
-                workspace = governing(os.path.dirname(path))
-                shares.setdefault(workspace.root, (workspace, []))[1].append(path)
-            except LazydataError:
-                left.append(given[path])
-        with shown("tracking") as meter:
-            meter.expect(files=len(paths))
-            for workspace, files in shares.values():
-                with workspace.index() as index:
-                    done = record_new(workspace, index, files, meter)
-                left += [given[path] for path in done.left]
-                if done.names:
-                    new[workspace.root] = workspace, done.names
-        return left
-
     def record(path: str) -> None:
         if not path:
             raise UsageError("a PATH is empty", hint="name a file or a directory")
@@ -125,7 +99,9 @@ def track(
 
     try:
         if len(paths) > FLUSHED_ALONE and all(map(os.path.isfile, paths)):
-            paths = record_many(paths)
+            from lazydata.workspace.recording import record_all
+
+            paths = record_all(paths, new)
         for_each(paths, record, "tracked")
     finally:
         for workspace, names in new.values():

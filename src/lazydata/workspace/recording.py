@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from lazydata import manifest
@@ -11,10 +13,10 @@ from lazydata.errors import LazydataError
 from lazydata.index import FileRow, Index
 from lazydata.manifest import Version, paths
 from lazydata.messages import say
-from lazydata.progress import Meter
+from lazydata.progress import Meter, shown
 from lazydata.reconcile import Action, reconcile
 from lazydata.stamp import stamp_from
-from lazydata.workspace import Place, Workspace
+from lazydata.workspace import Place, Workspace, absolute
 from lazydata.workspace.look import look, stat
 from lazydata.workspace.names import enclosing
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from lazydata.workspace import View
 
 AT_ONCE = 2000
+Names = dict[str, tuple[Workspace, list[str]]]  # by root of their workspace
 
 
 class Recorded(NamedTuple):
@@ -41,6 +44,40 @@ class _New(NamedTuple):
     path: str
     place: Place
     found: Hashed
+
+
+def record_all(files: Sequence[str], new: Names) -> list[str]:
+    """List files of any workspaces that are not listed yet, all of one workspace together.
+
+    Args:
+        files: paths as somebody gave them.
+        new: gets the names that are listed now and were not.
+
+    Returns:
+        Those that are to be settled singly: that tells what is wrong, too.
+
+    Raises:
+        FileBusy: somebody does not let go of the lock.
+    """
+    governing = cache(Workspace.governing)
+    given = {absolute(path): path for path in files}
+    shares: dict[str, tuple[Workspace, list[str]]] = {}
+    left: list[str] = []
+    for path in given:
+        try:
+            workspace = governing(os.path.dirname(path))
+            shares.setdefault(workspace.root, (workspace, []))[1].append(path)
+        except LazydataError:
+            left.append(given[path])
+    with shown("tracking") as meter:
+        meter.expect(files=len(files))
+        for workspace, some in shares.values():
+            with workspace.index() as index:
+                done = record_new(workspace, index, some, meter)
+            left += [given[path] for path in done.left]
+            if done.names:
+                new[workspace.root] = workspace, done.names
+    return left
 
 
 def record_new(workspace: Workspace, index: Index, files: Sequence[str], meter: Meter) -> Recorded:
