@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -108,6 +109,25 @@ def test_a_large_tree_is_the_same_in_parts(nodes: list[Node]) -> None:
             sum(node.size for node in nodes),
             sum(node.files for node in nodes),
         )
+
+
+def test_a_large_tree_is_never_in_memory_as_nodes() -> None:
+    count, room = 50_000, 8 << 20  # all of them at once would take more than twice that
+
+    def some() -> Iterator[Node]:
+        for number in range(count):
+            yield Node(f"image {number:08}", FILE, Digest(A[:-8] + f"{number:08x}"), 1, 1)
+
+    tracemalloc.start()
+    try:
+        data = encode(some(), in_order=True)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(data) + room
+        tracemalloc.reset_peak()
+        found = Tree(data)
+        assert sum(1 for _ in found) == sum(1 for _ in found.differing(Tree(encode([])))) == count
+        assert tracemalloc.get_traced_memory()[1] < len(data) + room
+    finally:
+        tracemalloc.stop()
 
 
 @given(LISTS, LISTS, st.booleans())

@@ -47,8 +47,8 @@ class _Placed:
     def __init__(self) -> None:
         self._names: array[int] = array("i")  # some bits of their hashes
         self._stamps: array[int] = array("q")  # inode, size and mtime of each, right after that
+        self._prints = bytearray()
         self._next = 0
-        self.prints = bytearray()
 
     def add(self, name: str, fingerprint: bytes, stamp: Stamp, now_ns: int) -> None:
         """Note a file.
@@ -62,10 +62,10 @@ class _Placed:
         mtime = UNKNOWN if may_hide_more else stamp.mtime_ns
         self._names.append(hash(name) & _HASH)
         self._stamps.extend((stamp[1] & INODE, stamp.size, mtime))
-        self.prints += fingerprint.ljust(PRINT, b"\0")
+        self._prints += fingerprint.ljust(PRINT, b"\0")
 
-    def find(self, name: str, stats: array[int]) -> int:
-        """Which of them a file is; -1 for none, or if it may have been written to since.
+    def take(self, name: str, stats: array[int]) -> tuple[bytearray, bool]:
+        """The fingerprint of one, and whether nothing can have been written to it since.
 
         Args:
             name: after all that were asked for before.
@@ -73,9 +73,10 @@ class _Placed:
         """
         at = self._next
         if at == len(self._names) or self._names[at] != hash(name) & _HASH:
-            return -1
+            return bytearray(), False
         self._next += 1
-        return at if self._stamps[3 * at : 3 * at + 3] == stats else -1
+        fingerprint = self._prints[PRINT * at : PRINT * at + PRINT]
+        return fingerprint, self._stamps[3 * at : 3 * at + 3] == stats
 
 
 class Applying:
@@ -336,10 +337,10 @@ class Applying:
                 below[at] = each.digest
             elif each.kind != LINK:
                 begin = at * WIDTH
-                found = placed.find(each.name, listing.stats[begin + 1 : begin + 4])
-                fingerprint = placed.prints[PRINT * found : PRINT * found + PRINT]
+                stats = listing.stats[begin + 1 : begin + 4]
+                fingerprint, is_same = placed.take(each.name, stats)
                 contents.put(at, fingerprint, each.digest)
-                if found < 0:
+                if not is_same:
                     listing.stats[begin + 3] = UNKNOWN
         return Known(
             directory,
