@@ -333,3 +333,17 @@ def test_a_lock_that_cannot_be_read_is_let_go_if_it_is_ours(tmp_path, monkeypatc
             path.write_bytes(b"somebody else's")
         monkeypatch.setattr("lazydata.lock._read", no_descriptor)
     assert path.exists() == is_another
+
+
+def test_a_lock_that_could_not_be_removed_is_not_waited_for(path, clock, monkeypatch):
+    """Its holder is alive: it is ourselves."""
+
+    def denied(_):
+        raise PermissionError(errno.EACCES, "not just now")
+
+    with monkeypatch.context() as patch, pytest.raises(PermissionError), Lock(str(path)):
+        patch.setattr("lazydata.lock.remove", denied)
+    assert path.exists()
+    with Lock(str(path)):
+        assert path.exists()
+    assert not path.exists()

@@ -13,6 +13,7 @@ _STALE_SECONDS = 60.0
 _GUARD_SECONDS = 10.0
 _WAIT_SECONDS = 120.0
 _LONGEST = 4096  # bytes of what a lock says
+_left: set[bytes] = set()  # locks that this process could not remove: we would wait for ourselves
 
 
 class Lock:
@@ -58,7 +59,11 @@ class Lock:
             found = _identity(self._path)
             is_ours = found is not None and found == self._identity
         if is_ours:
-            remove(self._path)
+            try:
+                remove(self._path)
+            except OSError:
+                _left.add(self._mine)
+                raise
 
     def _wait(self, temp: str) -> None:
         begun = since = time.monotonic()
@@ -67,7 +72,7 @@ class Lock:
             found, now = _read(self._path), time.monotonic()
             if found != holder:
                 holder, since, self._refused = found, now, 0.0
-            if _is_gone(found, now - since):
+            if found in _left or _is_gone(found, now - since):
                 self._break(found)
             if now - begun > _WAIT_SECONDS:
                 raise FileBusy(
