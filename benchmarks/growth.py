@@ -67,8 +67,8 @@ def measure(options: SuiteOptions) -> list[Result]:
 
 
 def measure_flat(options: SuiteOptions) -> list[Result]:
-    """One directory of as many files as the budget ends with: what is asked is the memory."""
-    data = DataSet(QUICK[-1] if options.quick else round(LARGE * options.scale), SIZE, flat=True)
+    """One directory of as many files as growth ends with: what is asked is the memory."""
+    data = DataSet(QUICK[-1] if options.quick else max(options.sizes), SIZE, flat=True)
     title = f"{data.count:,} files in one directory"
     measuring = Measuring(FLAT, title, data, options, 1, (*STAGES, CHANGED), beside=False)
     with ground(options, data.count) as base:

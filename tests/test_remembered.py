@@ -140,6 +140,15 @@ def test_a_time_that_no_file_has_is_never_the_same(index: Index) -> None:
     assert [at for at, *_ in Files(index, PATH, 1).changed(listing, Contents(1))] == [0]
 
 
+@pytest.mark.parametrize("column", ["stats", "fingerprints", "digests"])
+def test_a_piece_that_is_damaged_is_not_believed(index: Index, column: str) -> None:
+    rows = {f"f{nr}": (0, nr, 1, 1, 1) for nr in range(5)}
+    put(index, listing_of(rows))
+    index.write(f"UPDATE directories SET {column} = ? WHERE piece = 1", [(b"123",)])
+    found = Files(index, PATH, 1).changed(listing_of(rows), Contents(5))
+    assert [at for at, *_ in found] == [3, 4]
+
+
 def test_what_had_more_pieces_is_forgotten(index: Index) -> None:
     many = {f"f{nr}": (0, nr, 1, 1, 1) for nr in range(10)}
     put(index, listing_of(many))

@@ -38,7 +38,7 @@ class Contents:
 
     def digest(self, at: int) -> Digest:
         """Of the file at a place."""
-        return Digest(_PREFIX + self.digests[at * DIGEST : at * DIGEST + DIGEST].hex())
+        return _digest(self.digests, at)
 
 
 class Seen(NamedTuple):
@@ -163,7 +163,11 @@ class _Piece(NamedTuple):
         return self.prints[at * PRINT : at * PRINT + PRINT]
 
     def digest(self, at: int) -> Digest:
-        return Digest(_PREFIX + self.digests[at * DIGEST : at * DIGEST + DIGEST].hex())
+        return _digest(self.digests, at)
+
+
+def _digest(digests: bytes | bytearray, at: int) -> Digest:
+    return Digest(_PREFIX + digests[at * DIGEST : at * DIGEST + DIGEST].hex())
 
 
 class Files:
@@ -230,7 +234,12 @@ class Files:
         """Piece by piece: they need not be there at once."""
         number = 0
         while (row := self._index.piece(self._path, number, _FILES)) is not None:
-            yield _Piece(Listing.unpacked(row[0], row[1], self._device), row[2], row[3])
+            names, stats, prints, digests = row
+            count = names.count(b"\0") + 1 if names else 0
+            lengths = count * WIDTH * 8, count * PRINT, count * DIGEST
+            if (len(stats), len(prints), len(digests)) != lengths:
+                return  # damaged, as an index may be: what is not known is read
+            yield _Piece(Listing.unpacked(names, stats, self._device), prints, digests)
             number += 1
 
     def _matches(self, names: Sequence[str]) -> Iterator[tuple[int, _Piece | None, int]]:

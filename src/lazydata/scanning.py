@@ -14,7 +14,7 @@ from lazydata.scanner import INODE, WIDTH
 from lazydata.stamp import Stamp
 from lazydata.tree import DIR, EXEC, FILE, LINK
 
-__all__ = ["UNKNOWN", "WIDTH", "Listing", "alike", "checked", "leads_out", "same_stamp", "scan"]
+__all__ = ["UNKNOWN", "WIDTH", "Listing", "alike", "checked", "leads_out", "scan"]
 
 KINDS = (FILE, EXEC, DIR, LINK)
 # A time that no file has: a name whose stamp proves nothing is kept under it.
@@ -79,11 +79,6 @@ class Listing(NamedTuple):
         if not kinds.count(wanted):  # most have none, and to count is much quicker
             return []
         return [name for name, kind in zip(self.names, kinds, strict=True) if kind == wanted]
-
-
-def same_stamp(one: Stamp, other: Stamp) -> bool:
-    """Whether two stamps are equal, inodes as far as a listing keeps them."""
-    return one[2:] == other[2:] and (one[1] ^ other[1]) & INODE == 0
 
 
 def scan(path: str, ignore: Ignore) -> Listing:

@@ -38,7 +38,7 @@ def objects_of(
         yield version.digest, version.size, entry.path
         return
     try:
-        tree = trees.read(version.digest)
+        tree = trees.read(version.digest)  # held, so it is read once
         stack = [(entry.path, trees.root(version.digest))]
     except (ObjectMissing, ObjectCorrupt):
         yield version.digest, None, entry.path
