@@ -9,6 +9,7 @@ from lazydata.progress import Progress
 from lazydata.remotes.threads import Stop
 
 STEP = 8 << 20  # bytes between two looks at Stop, and two reports
+_MOST_PIECES = 512  # POSIX has at least 16, all systems that have writev() have 1024
 # What a copy through user space would meet as well; anything else means that
 # the kernel can't copy between these two files.
 _REAL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
@@ -18,11 +19,17 @@ class EndedEarlyError(Exception):
     """The source has fewer bytes than it had when the copy began."""
 
 
-def write_all(target: int, data: bytes | memoryview) -> None:
-    """Write all of ``data``, however little the system takes at a time."""
-    left = memoryview(data)
-    while left:
-        left = left[os.write(target, left) :]
+def write_all(target: int, *pieces: bytes | memoryview) -> None:
+    """Write all of some bytes, however little the system takes at a time."""
+    if 1 < len(pieces) <= _MOST_PIECES and hasattr(os, "writev"):
+        count = os.writev(target, pieces)
+        if count == sum(map(len, pieces)):
+            return
+        pieces = (b"".join(pieces)[count:],)
+    for piece in pieces:
+        left = memoryview(piece)
+        while left:
+            left = left[os.write(target, left) :]
 
 
 def copy(source: int, target: int, begin: int, size: int, report: Progress, stop: Stop) -> None:

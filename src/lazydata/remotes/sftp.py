@@ -24,6 +24,7 @@ from lazydata.errors import (
 )
 from lazydata.progress import Progress, attempt
 from lazydata.remotes.base import Stat, check_beginning, check_folder, check_key, local_file
+from lazydata.remotes.copying import write_all
 from lazydata.remotes.sftp_blocks import give_up, receive, send
 from lazydata.remotes.sftp_errors import ABSENT, Teller, is_folder, is_lost
 from lazydata.remotes.sftp_flushing import FlushingBeside
@@ -39,7 +40,6 @@ from lazydata.remotes.sftp_steps import (
 from lazydata.remotes.ssh_address import address_of
 from lazydata.remotes.ssh_session import Session
 from lazydata.remotes.threads import spread
-from lazydata.remotes.write_behind import WriteBehind
 
 # Temp files lie in one folder, so that what a dead writer left is found and
 # removed without a walk. Its name is no key, so nothing ever lists it.
@@ -127,16 +127,16 @@ class SftpRemote:
                 return data
 
             async def fill(sftp: asyncssh.SFTPClient, file: asyncssh.SFTPClientFile) -> None:
-                size, block = stamp[2], sftp.limits.max_write_len
+                size, requests = stamp[2], self._session.requests(sftp)
                 report(part.flushed)
                 ends = [*range(part.flushed + _FLUSHED_AFTER, size, _FLUSHED_AFTER), size]
                 if len(ends) == 1:
-                    await send(file, read, part.flushed, size, block, report)
+                    await send(requests, file, read, part.flushed, size, report)
                     await flush(file)
                     return
                 async with FlushingBeside(self._session, part.temp, file) as beside:
                     for begin, end in pairwise([part.flushed, *ends]):
-                        await send(file, read, begin, end, block, report)
+                        await send(requests, file, read, begin, end, report)
                         await beside.begin(partial(setattr, part, "flushed", end))
                     await beside.settle()
 
@@ -147,8 +147,10 @@ class SftpRemote:
         check_key(key)
 
         async def fill(sftp: asyncssh.SFTPClient, file: asyncssh.SFTPClientFile) -> None:
-            block = sftp.limits.max_write_len
-            await send(file, lambda begin, size: data[begin : begin + size], 0, len(data), block)
+            def read(begin: int, size: int) -> bytes:
+                return data[begin : begin + size]
+
+            await send(self._session.requests(sftp), file, read, 0, len(data))
             await flush(file)
 
         await self._store(key, _Part(self._temp()), fill)
@@ -165,22 +167,26 @@ class SftpRemote:
                 with _opened(target, _WRITE, "write") as filled:
                     begin = _resumed(filled, size, target)
                     report(begin)
-                    blocks = receive(file, begin, size, sftp.limits.max_read_len)
-                    async with aclosing(blocks), WriteBehind(filled, target) as behind:
-                        async for data in blocks:
-                            await behind.write(data)
-                            begin += len(data)
-                            report(len(data))
+                    requests = self._session.requests(sftp)
+                    async with aclosing(receive(requests, file, begin, size)) as blocks:
+                        async for pieces in blocks:
+                            with local_file("write", target):
+                                write_all(filled, *pieces)
+                            count = sum(map(len, pieces))
+                            begin += count
+                            report(count)
                 if begin < size:
                     raise RemoteUnavailable(f"{self.url}: {key} ended before its size")
 
     async def get_range(self, key: str, start: int, length: int) -> bytes:
         """See ``Remote.get_range``."""
         check_key(key)
-        async with self._asking("read", key) as sftp, self._reading(sftp, key) as file:
-            blocks = receive(file, start, start + length, sftp.limits.max_read_len)
-            async with aclosing(blocks):
-                return b"".join([data async for data in blocks])
+        async with (
+            self._asking("read", key) as sftp,
+            self._reading(sftp, key) as file,
+            aclosing(receive(self._session.requests(sftp), file, start, start + length)) as blocks,
+        ):
+            return b"".join([piece async for pieces in blocks for piece in pieces])
 
     async def stat(self, key: str) -> Stat | None:
         """See ``Remote.stat``."""

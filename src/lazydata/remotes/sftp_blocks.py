@@ -10,6 +10,7 @@ from typing import Any
 import asyncssh
 
 from lazydata.progress import Progress, silent
+from lazydata.remotes.sftp_requests import DONE, Answer, Requests
 
 Read = Callable[[int, int], bytes]
 
@@ -21,88 +22,87 @@ _MOST_REQUESTS = 128
 
 
 async def send(
+    requests: Requests,
     file: asyncssh.SFTPClientFile,
     read: Read,
     begin: int,
     end: int,
-    block: int,
     report: Progress = silent,
 ) -> None:
     """Write a part of something to the same place of a remote file.
 
     Args:
+        requests: by which it is asked for.
         file: opened without a block size of its own.
         read: called with an offset and a size; gives at least one byte. It is called in
             the event loop, so it should be quick: a read of a local file is.
         begin: first byte.
         end: the byte after the last one.
-        block: bytes that the server takes at a time.
         report: told of bytes that the server has.
 
     Raises:
         asyncssh.Error: the server said no, or nothing any more.
     """
-    block = min(block, _BLOCK)
-    waiting: deque[asyncio.Task[int]] = deque()
+    block = min(requests.most_written, _BLOCK)
+    waiting: deque[tuple[int, bytes, asyncio.Future[Answer]]] = deque()
     try:
         while begin < end or waiting:
             while begin < end and len(waiting) < _depth(block):
+                await requests.room(min(block, end - begin))
                 data = read(begin, min(block, end - begin))
-                waiting.append(asyncio.create_task(file.write(data, begin)))
+                waiting.append((begin, data, requests.write(file, begin, data)))
                 begin += len(data)
-            report(await waiting.popleft())
+            at, data, answer = waiting.popleft()
+            if await answer is not DONE:
+                await file.write(data, at)
+            report(len(data))
     finally:
-        await give_up(waiting)
+        await give_up(answer for *_, answer in waiting)
 
 
 async def receive(
-    file: asyncssh.SFTPClientFile, begin: int, end: int, block: int
-) -> AsyncGenerator[bytes]:
+    requests: Requests, file: asyncssh.SFTPClientFile, begin: int, end: int
+) -> AsyncGenerator[Answer]:
     """The bytes of a part of a remote file, in order; fewer only where the file ends.
 
     Args:
+        requests: by which it is asked for.
         file: opened without a block size of its own.
         begin: first byte.
         end: the byte after the last one.
-        block: bytes that the server gives at a time.
 
     Raises:
         asyncssh.Error: the server said no, or nothing any more.
     """
-    block = min(block, _BLOCK)
-    waiting: deque[tuple[int, asyncio.Task[bytes]]] = deque()
+    block = min(requests.most_read, _BLOCK)
+    waiting: deque[tuple[int, int, asyncio.Future[Answer]]] = deque()
     try:
         while begin < end or waiting:
             while begin < end and len(waiting) < _depth(block):
                 size = min(block, end - begin)
-                waiting.append((size, asyncio.create_task(_whole(file, begin, size))))
+                waiting.append((begin, size, requests.read(file, begin, size)))
                 begin += size
-            size, task = waiting.popleft()
-            data = await task
-            yield data
-            if len(data) < size:
-                return
+            at, size, answer = waiting.popleft()
+            pieces = await answer
+            yield pieces
+            got = sum(map(len, pieces))
+            while got < size:  # a server may give less than it was asked for
+                more: bytes = await file.read(size - got, at + got)
+                if not more:
+                    return
+                yield [more]
+                got += len(more)
     finally:
-        await give_up(task for _, task in waiting)
-
-
-async def _whole(file: asyncssh.SFTPClientFile, begin: int, size: int) -> bytes:
-    data: bytes = await file.read(size, begin)
-    while 0 < len(data) < size:  # a server may give less than it was asked for
-        more: bytes = await file.read(size - len(data), begin + len(data))
-        if not more:
-            break
-        data += more
-    return data
+        await give_up(answer for *_, answer in waiting)
 
 
 def _depth(block: int) -> int:
     return max(1, min(_UNDER_WAY // block, _MOST_REQUESTS))
 
 
-async def give_up(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def give_up(under_way: Iterable[asyncio.Future[Any]]) -> None:
     """Stop what is under way, and look at how it ended so that asyncio does not report it."""
-    left = [*tasks]
-    for task in left:
-        task.cancel()
+    left = [*under_way]
+    for each in left:
+        each.cancel()
     await asyncio.gather(*left, return_exceptions=True)

@@ -10,6 +10,7 @@ import asyncssh
 
 from lazydata.errors import RemoteDenied
 from lazydata.remotes import ssh_errors
+from lazydata.remotes.sftp_requests import Requests
 from lazydata.remotes.ssh_address import Address
 from lazydata.remotes.ssh_login import Attempt, Questions, Settings, settings_of
 from lazydata.remotes.ssh_wire import unpadded
@@ -46,6 +47,7 @@ class Session:
         self._opening = asyncio.Lock()
         self._hops: list[asyncssh.SSHClientConnection] = []
         self._sftp: asyncssh.SFTPClient | None = None
+        self._requests: Requests | None = None
         self._guard: asyncio.Task[None] | None = None
 
     async def sftp(self) -> asyncssh.SFTPClient:
@@ -66,6 +68,16 @@ class Session:
                 await self._let_go()
                 self._sftp = await self._open()
             return self._sftp
+
+    def requests(self, sftp: asyncssh.SFTPClient) -> Requests:
+        """What reads and writes by a channel that ``sftp`` gave.
+
+        Raises:
+            asyncssh.SFTPConnectionLost: it is no more.
+        """
+        if sftp is not self._sftp or self._requests is None:
+            raise asyncssh.SFTPConnectionLost("the connection was lost meanwhile")
+        return self._requests
 
     async def another(self) -> asyncssh.SFTPClient:
         """One more channel, which has a process of its own on the server.
@@ -88,7 +100,7 @@ class Session:
                 await self._let_go()
 
     async def _let_go(self) -> None:
-        hops, self._hops, self._sftp = self._hops, [], None
+        hops, self._hops, self._sftp, self._requests = self._hops, [], None, None
         guard, self._guard = self._guard, None
         for hop in reversed(hops):
             program = hop.get_extra_info("subprocess")  # of a ProxyCommand
@@ -160,6 +172,8 @@ class Session:
     async def _start_sftp(self) -> asyncssh.SFTPClient:
         try:
             async with asyncio.timeout(_CHANNEL_SECONDS):
-                return await self._hops[-1].start_sftp_client()
+                sftp = await self._hops[-1].start_sftp_client()
+            self._requests = Requests(self._hops[-1], sftp)
+            return sftp
         except (asyncssh.Error, EOFError, OSError) as error:
             raise ssh_errors.no_sftp(self._url, self._address, error) from error

@@ -92,8 +92,18 @@ class _Gathering(asyncio.Transport):
             self._flush()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """See ``asyncio.Transport``."""
+        """See ``asyncio.Transport``; asked also for what a connection does not know itself."""
+        if name == "wire":
+            return self
         return self._inner.get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """See ``asyncio.Transport``."""
+        self._inner.set_protocol(protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """See ``asyncio.Transport``."""
+        return self._inner.get_protocol()
 
     def is_closing(self) -> bool:
         """See ``asyncio.Transport``."""
