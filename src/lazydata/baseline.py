@@ -141,9 +141,10 @@ class Baseline:
         )
         size = _append(self._baselines, lines)
         if size // _COMPACT_STEP != (size - len(lines)) // _COMPACT_STEP:
-            live = self.all()
-            text = b"".join(_escape(p) + b"\t" + d.encode() + b"\n" for p, d in live.items())
-            if 2 * len(text) < size:
+            last = dict(line.rpartition(b"\t")[::2] for line in _lines(self._baselines))
+            if 2 * sum(len(key) + len(text) + 2 for key, text in last.items()) < size:
+                live = self.all()
+                text = b"".join(_escape(p) + b"\t" + d.encode() + b"\n" for p, d in live.items())
                 write_atomic(self._baselines, text)
 
     # The journal of displaced versions

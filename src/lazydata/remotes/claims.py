@@ -28,8 +28,16 @@ ROWS_AT_MOST = 50_000
 BYTES_AT_MOST = 64 << 20
 
 _KEY = re.compile(r"index/([0-9a-f]{64})\.idx")
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-_CODEC = re.compile(r"[a-z0-9]{1,16}")
+_NUMBER = "(0|[1-9][0-9]{0,17})"
+_ROW = re.compile(
+    "\t".join(
+        (
+            "((?:blake3|sha256):[0-9a-f]{64})",
+            *(_NUMBER, "([^\t]*)", _NUMBER, _NUMBER, "([a-z0-9]{1,16})"),
+        )
+    ),
+    re.ASCII,
+)
 
 
 class Location(NamedTuple):
@@ -271,13 +279,12 @@ def decode(name: str, data: bytes) -> Claim:
         if not all(isinstance(each, str) for each in supersedes):
             raise ValueError(head)
         rows = []
-        keys: dict[str, str] = {}  # many rows name one pack
+        keys: dict[str, str] = {}
         lines = body.decode("ascii").split("\n")
         if lines.pop():
             raise ValueError("no newline at the end")
         for number, line in enumerate(lines, 2):  # noqa: B007  # the error names it
-            row = _row(line)
-            rows.append(row._replace(key=keys.setdefault(row.key, row.key)))
+            rows.append(_row(line, keys))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ObjectCorrupt(f"index file {name} makes no sense in line {number}") from error
     return Claim(project, tuple(rows), tuple(supersedes))
@@ -312,16 +319,24 @@ def name_of(key: str) -> str | None:
     return found[1] if found else None
 
 
-def _row(line: str) -> Row:
-    digest, size, key, offset, stored, codec = line.split("\t")
-    parsed = Digest.parse(digest)
-    if parsed != digest or not _CODEC.fullmatch(codec):
+def _row(line: str, keys: dict[str, str] | None = None) -> Row:
+    """Read a line.
+
+    Args:
+        line: without its end.
+        keys: those that were read before, since many rows name one pack.
+    """
+    fields = _ROW.fullmatch(line)
+    if fields is None:
         raise ValueError(line)
-    numbers = [int(each) for each in (size, offset, stored) if _NUMBER.fullmatch(each)]
-    if len(numbers) != 3:
-        raise ValueError(line)
-    # The key comes from someone else: it is checked before a remote is asked for it.
-    return Row(parsed, numbers[0], check_key(key), numbers[1], numbers[2], codec)
+    digest, size, key, offset, stored, codec = fields.groups()
+    known = keys.get(key) if keys is not None else None
+    if known is None:
+        # It comes from someone else: it is checked before a remote is asked for it.
+        known = check_key(key)
+        if keys is not None:
+            keys[key] = known
+    return Row(Digest(digest), int(size), known, int(offset), int(stored), codec)
 
 
 def _blake3(data: bytes) -> str:

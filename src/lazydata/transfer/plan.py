@@ -87,7 +87,9 @@ def jobs(
     packs: dict[str, list[PackedObject]] = {}
     for digest, places in places_of.items():
         if places:
-            best = max(places, key=lambda each: shared[each.key])
+            best = places[0]
+            if len(places) > 1:
+                best = max(places, key=lambda each: shared[each.key])
             packs.setdefault(best.key, []).append(
                 PackedObject(digest, best.size, best.offset, best.stored, best.codec)
             )
