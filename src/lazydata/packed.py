@@ -196,6 +196,11 @@ class Packs:
         except (ObjectCorrupt, NeedsUpgrade):
             return None
 
+    def held(self, digest: Digest) -> tuple[str, PackedObject] | None:
+        """Path of the pack of an object that ``hold`` found, and where it lies in it."""
+        at = self._at_hand.get(digest)
+        return at and (self.path_of(at[0]), at[1])
+
     def forget(self) -> None:
         """Let the index forget all that was here: the directory is gone."""
         here = [(self.directory,)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lazydata import fsutil
@@ -14,6 +14,7 @@ from lazydata.manifest import Entry
 from lazydata.progress import Meter
 from lazydata.stamp import stamp_from
 from lazydata.workspace import Workspace
+from lazydata.workspace.filling import Filled, Filling
 from lazydata.workspace.look import stat
 from lazydata.workspace.placing import sweep
 
@@ -21,10 +22,20 @@ AT_ONCE = 2000
 
 
 class _Ready(NamedTuple):
+    """A file whose bytes lie beside its place."""
+
     entry: Entry
     real: str
-    temp: str
-    fingerprint: bytes
+    filled: Filled
+
+
+class _Flushing(NamedTuple):
+    """A batch of them, on its way to the disk."""
+
+    ready: list[_Ready]
+    wait: Callable[[], None]
+    together: bool
+    files: int
 
 
 class Restored(NamedTuple):
@@ -48,37 +59,56 @@ def restore_missing(
         missing: entries whose objects the store has, and where their files would be.
         meter: told of each file.
     """
-    done = Restored([], [])
-    store = workspace.store
-    for start in range(0, len(missing), AT_ONCE):
-        some = missing[start : start + AT_ONCE]
-        together = len(some) > fsutil.FLUSHED_ALONE
-        store.packs.hold([entry.latest.digest for entry, _ in some])
-        ready: list[_Ready] = []
-        try:
-            for directory in sorted({os.path.dirname(real) for _, real in some}):
-                fsutil.make_dirs(directory, durable=not together)
-            for entry, real in some:
-                sweep(workspace, os.path.dirname(real))
-                try:
-                    temp, fingerprint = store.materialise(
-                        entry.latest.digest, os.path.dirname(real), index, flush=False
-                    )
-                    ready.append(_Ready(entry, real, temp, fingerprint))
-                except LazydataError:
-                    done.left.append(entry)  # what is wrong is told, or healed, one by one
-            fsutil.flush_files([one.temp for one in ready], together=together)
-            _place(workspace, index, ready, done, together=together)
-            ready.clear()
-        except OSError as error:
-            where = error.filename or workspace.root
-            raise from_os_error(error, "restore", where) from error
-        finally:
-            store.packs.drop()
-            for one in ready:
-                fsutil.remove(one.temp)
-        meter.done(len(some))
-    return done
+    restoring = _Restoring(workspace, index, meter)
+    try:
+        with Filling(workspace.store, index) as filling:
+            restoring.run(missing, filling)
+    except OSError as error:
+        where = error.filename or workspace.root
+        raise from_os_error(error, "restore", where) from error
+    return restoring.done
+
+
+class _Restoring:
+    """A batch is filled and flushed while the one before it gets its names."""
+
+    def __init__(self, workspace: Workspace, index: Index, meter: Meter) -> None:
+        self._workspace, self._index, self._meter = workspace, index, meter
+        self.done = Restored([], [])
+
+    def run(self, missing: Sequence[tuple[Entry, str]], filling: Filling) -> None:
+        flushing: _Flushing | None = None
+        for start in range(0, len(missing), AT_ONCE):
+            some = missing[start : start + AT_ONCE]
+            together = len(some) > fsutil.FLUSHED_ALONE
+            batch = filling.begin(self._wanted(some, durable=not together))
+            if flushing is not None:
+                self._name(flushing, filling)
+            ready: list[_Ready] = []
+            for (entry, real), filled in zip(some, filling.finish(batch), strict=True):
+                if isinstance(filled, LazydataError):
+                    self.done.left.append(entry)  # what is wrong is told, or healed, one by one
+                else:
+                    ready.append(_Ready(entry, real, filled))
+            wait = fsutil.begin_flush([one.filled.temp for one in ready], together=together)
+            flushing = _Flushing(ready, wait, together, len(some))
+        if flushing is not None:
+            self._name(flushing, filling)
+
+    def _wanted(
+        self, some: Sequence[tuple[Entry, str]], *, durable: bool
+    ) -> list[tuple[Digest, str]]:
+        wanted = [(entry.latest.digest, os.path.dirname(real)) for entry, real in some]
+        for directory in sorted({directory for _, directory in wanted}):
+            fsutil.make_dirs(directory, durable=durable)
+            sweep(self._workspace, directory)
+        return wanted
+
+    def _name(self, some: _Flushing, filling: Filling) -> None:
+        some.wait()
+        _place(self._workspace, self._index, some.ready, self.done, together=some.together)
+        filling.settled()
+        self._meter.done(some.files)
 
 
 def _place(
@@ -95,7 +125,7 @@ def _place(
     baselines: dict[str, Digest | None] = {}
     with workspace.baseline.lock():
         listed = workspace.view(index).some([one.entry.path for one in ready])
-        for entry, real, temp, fingerprint in ready:
+        for entry, real, (temp, fingerprint) in ready:
             now = listed.get(entry.path)
             arriving = os.stat(temp)
             if (
