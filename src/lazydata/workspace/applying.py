@@ -7,13 +7,20 @@ import os
 import stat
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from lazydata import fsutil, links
-from lazydata.digest import Hashed, hash_file
-from lazydata.errors import FileBusy, FileChanged, PathOutside, UsageError, from_os_error
+from lazydata.digest import Digest, Hashed, hash_file
+from lazydata.errors import (
+    FileBusy,
+    FileChanged,
+    LazydataError,
+    PathOutside,
+    UsageError,
+    from_os_error,
+)
 from lazydata.ignoring import Ignore
 from lazydata.index import Index
 from lazydata.progress import Meter
@@ -24,6 +31,7 @@ from lazydata.stamp import Stamp, grain_of, stamp_from, stamp_of
 from lazydata.tree import DIR, EXEC, LINK, Node
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
+from lazydata.workspace.filling import Filled, Filling
 from lazydata.workspace.look import stat as stat_file
 from lazydata.workspace.placing import put_in_place, sweep, take_away
 
@@ -37,8 +45,21 @@ class _Ready(NamedTuple):
     """A file whose bytes lie beside its place."""
 
     change: Change
-    temp: str
-    fingerprint: bytes
+    filled: Filled
+
+
+class _Flushing(NamedTuple):
+    """Some of them, on their way to the disk.
+
+    Args:
+        changes: those that they are of, and others that are carried out.
+        touched: directories where that was.
+    """
+
+    changes: list[Change]
+    ready: list[_Ready]
+    touched: set[str]
+    wait: Callable[[], None]
 
 
 class _Placed:
@@ -98,6 +119,7 @@ class Applying:
         self._store = workspace.store
         self._safe: set[str] = set()  # directories that are known to be no symlinks
         self._known: tuple[str, Files] | None = None  # of the directory that is worked on
+        self._begun: set[str] = set()  # directories that more may come to
         self._new: dict[str, Node] = {}  # directories that were made now
         self._placed: dict[str, _Placed] = {}  # files that were put in these
 
@@ -112,21 +134,13 @@ class Applying:
             FileBusy, FileChanged: somebody works in it; what was done stays done.
             ObjectMissing, ObjectCorrupt: the store lacks something after all.
         """
-        waiting = iter(changes)
         try:
             if not os.path.isdir(self._real):
                 fsutil.make_dirs(self._real)
                 if root is not None:
                     self._new[""] = root
-            begun: set[str] = set()
-            while some := list(islice(waiting, AT_ONCE)):
-                self._some(some)
-                self._meter.done(len(some))
-                # What is right in a new directory comes in a row: all but the last are filled.
-                begun.update(change.path.rpartition("/")[0] for change in some)
-                last = some[-1].path.rpartition("/")[0]
-                self._remember(begun - {last})
-                begun = {last}
+            with Filling(self._store, self._index) as filling:
+                self._run(iter(changes), filling)
             self._remember([*self._new])
         except FileNotFoundError as error:
             where = error.filename or self._real
@@ -135,31 +149,56 @@ class Applying:
             where = error.filename or self._real
             raise from_os_error(error, "restore", where) from error
 
-    def _some(self, changes: list[Change]) -> None:
-        files = [c for c in changes if c.new is not None and c.new.kind not in (DIR, LINK)]
-        self._store.packs.hold([c.new.digest for c in files if c.new is not None])
-        ready: list[_Ready] = []
-        touched: set[str] = set()
+    def _run(self, waiting: Iterator[Change], filling: Filling) -> None:
+        """Some are carried out, filled and flushed while files of those before get their names."""
+        before: _Flushing | None = None
         try:
-            for change in changes:
-                where = change.path.rpartition("/")[0]
-                self._check(where)
-                touched.add(self._at(where))
-                if change.new is None:
-                    self._remove(change)
-                elif change.new.kind == DIR:
-                    self._make(change.path, change.new)
-                elif change.new.kind == LINK:
-                    self._link(change, change.new)
-                elif change.old is not None and change.old.digest == change.new.digest:
-                    self._set_mode(self._at(change.path), change.new)
-                else:
-                    ready.append(self._fill(change, change.new))
-            self._flush(ready, touched)
-        finally:
-            self._store.packs.drop()
-            for each in ready:
-                fsutil.remove(each.temp)
+            while some := list(islice(waiting, AT_ONCE)):
+                touched: set[str] = set()
+                files = [change for change in some if not self._is_done(change, touched)]
+                batch = filling.begin([self._wanted(change) for change in files])
+                if before is not None:
+                    placed, before = before, None
+                    self._place(placed, filling)
+                ready = []
+                for change, filled in zip(files, filling.finish(batch), strict=True):
+                    if isinstance(filled, LazydataError):
+                        raise filled
+                    if change.new is not None:
+                        self._set_mode(filled.temp, change.new)
+                    ready.append(_Ready(change, filled))
+                temps = [each.filled.temp for each in ready]
+                wait = fsutil.begin_flush(temps, together=len(ready) > fsutil.FLUSHED_ALONE)
+                before = _Flushing(some, ready, touched, wait)
+        except Exception:
+            if before is not None:  # those that came so far may stay
+                self._place(before, filling)
+            raise
+        if before is not None:
+            self._place(before, filling)
+
+    def _is_done(self, change: Change, touched: set[str]) -> bool:
+        """Carry out a change; False where bytes have to come to a file for it."""
+        where = change.path.rpartition("/")[0]
+        self._check(where)
+        touched.add(self._at(where))
+        if change.new is None:
+            self._remove(change)
+        elif change.new.kind == DIR:
+            self._make(change.path, change.new)
+        elif change.new.kind == LINK:
+            self._link(change, change.new)
+        elif change.old is not None and change.old.digest == change.new.digest:
+            self._set_mode(self._at(change.path), change.new)
+        else:
+            return False
+        return True
+
+    def _wanted(self, change: Change) -> tuple[Digest, str]:
+        directory = os.path.dirname(self._at(change.path))
+        sweep(self._workspace, directory)
+        assert change.new is not None
+        return change.new.digest, directory
 
     def _at(self, path: str) -> str:
         return os.path.join(self._real, *path.split("/")) if path else self._real
@@ -228,19 +267,6 @@ class Applying:
             fingerprint = b""  # then its bytes are hashed
         return Hashed(node.digest, fingerprint, stamp or stamp_of(real), 0, True)
 
-    def _fill(self, change: Change, node: Node) -> _Ready:
-        directory = os.path.dirname(self._at(change.path))
-        sweep(self._workspace, directory)
-        temp, fingerprint = self._store.materialise(
-            node.digest, directory, self._index, flush=False
-        )
-        try:
-            self._set_mode(temp, node)
-        except BaseException:
-            fsutil.remove(temp)
-            raise
-        return _Ready(change, temp, fingerprint)
-
     def _set_mode(self, path: str, node: Node) -> None:
         status = os.stat(path)
         if bool(status.st_mode & 0o100) == (node.kind == EXEC):
@@ -253,40 +279,41 @@ class Applying:
             mode |= (mode & 0o444) >> 2
         os.chmod(path, mode)
 
-    def _flush(self, ready: list[_Ready], touched: set[str]) -> None:
-        """Give files their names, once their bytes are durable."""
-        if not ready:
-            self._flush_names(touched)
-            return
-        together = len(ready) > fsutil.FLUSHED_ALONE
-        fsutil.flush_files([each.temp for each in ready], together=together)
-        for each in ready:
-            real, name = self._at(each.change.path), self._name + each.change.path
-            old = each.change.old
+    def _place(self, some: _Flushing, filling: Filling) -> None:
+        """Give files their names, now that their bytes are durable."""
+        some.wait()
+        for change, (temp, fingerprint) in some.ready:
+            real, name, old = self._at(change.path), self._name + change.path, change.old
             if old is None or old.kind == LINK:
                 if old is not None:
-                    self._remove(each.change)
-                if not fsutil.add_name(each.temp, real, durable=False):
-                    self._accept(real, name, each.change.new)
-                    fsutil.remove(each.temp)
+                    self._remove(change)
+                if not fsutil.add_name(temp, real, durable=False):
+                    self._accept(real, name, change.new)
+                    fsutil.remove(temp)
             else:
-                expected = self._expected(each.change.path, old)
+                expected = self._expected(change.path, old)
                 put_in_place(
-                    self._workspace, self._index, each.temp, real, expected, name, durable=False
+                    self._workspace, self._index, temp, real, expected, name, durable=False
                 )
-                if each.change.new is not None:
-                    self._set_mode(real, each.change.new)  # not that of what was there
-            where, _, base = each.change.path.rpartition("/")
+                if change.new is not None:
+                    self._set_mode(real, change.new)  # not that of what was there
+            where, _, base = change.path.rpartition("/")
             if where in self._new:
                 status = stat_file(real)
                 if status is not None:  # else somebody has removed it again
                     placed = self._placed.setdefault(where, _Placed())
-                    placed.add(base, each.fingerprint, stamp_from(status), time.time_ns())
-        if together:
-            fsutil.flush_names([self._at(each.change.path) for each in ready], together=True)
+                    placed.add(base, fingerprint, stamp_from(status), time.time_ns())
+        if len(some.ready) > fsutil.FLUSHED_ALONE:
+            paths = [self._at(each.change.path) for each in some.ready]
+            fsutil.flush_names(paths, together=True)
         else:
-            self._flush_names(touched)
-        ready.clear()
+            self._flush_names(some.touched)
+        filling.settled()
+        self._meter.done(len(some.changes))
+        # What is right in a new directory comes in a row: all but the last are filled.
+        filled = {each.path.rpartition("/")[0] for each in some.changes} | self._begun
+        self._begun = {some.changes[-1].path.rpartition("/")[0]}
+        self._remember(filled - self._begun)
 
     @staticmethod
     def _accept(real: str, name: str, node: Node | None) -> None:

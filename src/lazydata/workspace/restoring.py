@@ -77,23 +77,29 @@ class _Restoring:
         self.done = Restored([], [])
 
     def run(self, missing: Sequence[tuple[Entry, str]], filling: Filling) -> None:
-        flushing: _Flushing | None = None
-        for start in range(0, len(missing), AT_ONCE):
-            some = missing[start : start + AT_ONCE]
-            together = len(some) > fsutil.FLUSHED_ALONE
-            batch = filling.begin(self._wanted(some, durable=not together))
-            if flushing is not None:
-                self._name(flushing, filling)
-            ready: list[_Ready] = []
-            for (entry, real), filled in zip(some, filling.finish(batch), strict=True):
-                if isinstance(filled, LazydataError):
-                    self.done.left.append(entry)  # what is wrong is told, or healed, one by one
-                else:
-                    ready.append(_Ready(entry, real, filled))
-            wait = fsutil.begin_flush([one.filled.temp for one in ready], together=together)
-            flushing = _Flushing(ready, wait, together, len(some))
-        if flushing is not None:
-            self._name(flushing, filling)
+        before: _Flushing | None = None
+        try:
+            for start in range(0, len(missing), AT_ONCE):
+                some = missing[start : start + AT_ONCE]
+                together = len(some) > fsutil.FLUSHED_ALONE
+                batch = filling.begin(self._wanted(some, durable=not together))
+                if before is not None:
+                    named, before = before, None
+                    self._name(named, filling)
+                ready: list[_Ready] = []
+                for (entry, real), filled in zip(some, filling.finish(batch), strict=True):
+                    if isinstance(filled, LazydataError):
+                        self.done.left.append(entry)  # what is wrong is told, or healed, singly
+                    else:
+                        ready.append(_Ready(entry, real, filled))
+                wait = fsutil.begin_flush([one.filled.temp for one in ready], together=together)
+                before = _Flushing(ready, wait, together, len(some))
+        except Exception:
+            if before is not None:  # those that came so far may stay
+                self._name(before, filling)
+            raise
+        if before is not None:
+            self._name(before, filling)
 
     def _wanted(
         self, some: Sequence[tuple[Entry, str]], *, durable: bool
