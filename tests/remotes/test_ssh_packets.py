@@ -346,11 +346,15 @@ class Connection:
         self.socket = Socket()
         self.socket.protocol = self
         self.got: list[bytes] = []
+        self.heard = 0
 
     def get_extra_info(self, name: str) -> object:
         return self.socket if name == "wire" else None
 
     def data_received(self, data: bytes) -> None:
+        self.heard += 1
+        if not data:
+            return
         cipher = self._recv_encryption._cipher
         self.got.append(AESGCM(cipher._key).decrypt(cipher._iv, data[4:], data[:4]))
         cipher._update_iv()
@@ -435,7 +439,7 @@ def test_no_more_goes_out_than_the_server_has_room_for(
 def test_a_flipped_bit_is_left_to_asyncssh() -> None:
     connection, _, sender, _ = packets()
     theirs, _, receiver, taken = packets()
-    theirs.data_received = lambda data: theirs.got.append(data)
+    theirs.data_received = lambda data: theirs.got.append(data) if data else None
     sender.write(b"head", b"data")
     sealed = bytearray(connection.socket.written)
     sealed[20] ^= 1
@@ -443,6 +447,19 @@ def test_a_flipped_bit_is_left_to_asyncssh() -> None:
     receiver.buffer_updated(len(sealed))
     assert taken == []
     assert theirs.got == [sealed]
+
+
+def test_a_server_that_sends_nothing_but_data_is_alive() -> None:
+    """asyncssh would end a connection on which it hears nothing for 45 seconds."""
+    connection, _, sender, _ = packets()
+    theirs, _, receiver, taken = packets()
+    sender.write(b"head", b"data")
+    sealed = bytes(connection.socket.written)
+    receiver.get_buffer(-1)[: len(sealed)] = sealed
+    receiver.buffer_updated(len(sealed))
+    assert b"".join(taken) == b"headdata"
+    assert theirs.got == []
+    assert theirs.heard == 1
 
 
 class Session:

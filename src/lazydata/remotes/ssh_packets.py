@@ -152,6 +152,7 @@ class Packets(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """See ``asyncio.BufferedProtocol``."""
+        self._connection.data_received(b"")  # the server lives: see ServerAliveInterval
         end = self._filled + nbytes
         at = 0
         while end - at >= _U32.size and not self._wire.is_closing():
