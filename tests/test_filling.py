@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from lazydata import fsutil
 from lazydata.digest import Digest, digest_of, fingerprint_of
 from lazydata.errors import LazydataError, ObjectCorrupt
 from lazydata.index import Index
@@ -115,16 +117,27 @@ def test_few_are_not_worth_a_process(place: Place, told: list[int]) -> None:
     assert place.left() == []  # none has got its name
 
 
-def test_one_that_was_killed_leaves_its_work_to_us(place: Place, told: list[int]) -> None:
+@pytest.mark.parametrize("after", [0, 0.02, 0.1])
+def test_one_that_was_killed_leaves_its_work_to_us(
+    place: Place, told: list[int], after: float
+) -> None:
+    """And no file that it had made before."""
     with Index(place.index) as index, Filling(place.store, index) as fill:
-        place.check(fill.finish(fill.begin(place.wanted())), index.seed)
+        found = [*fill.finish(fill.begin(place.wanted()))]
+        fill.settled()
         batch = fill.begin(place.wanted())
+        time.sleep(after)
         for pid in running():
             os.kill(pid, signal.SIGKILL)
-        place.check(fill.finish(batch), index.seed)
-        place.check(fill.finish(fill.begin(place.wanted())), index.seed)
-    assert told
-    assert place.left() == []
+        again = fill.finish(batch)
+        place.check(again, index.seed)
+        fill.settled()
+        last = fill.finish(fill.begin(place.wanted()))
+        place.check(last, index.seed)
+        fill.settled()
+        made = [each.temp for each in (*found, *again, *last) if isinstance(each, Filled)]
+    assert len(told) >= 2
+    assert sorted(place.left()) == sorted(map(os.path.basename, made))
 
 
 def test_nothing_is_left_where_it_is_given_up(place: Place, told: list[int]) -> None:
@@ -135,6 +148,15 @@ def test_nothing_is_left_where_it_is_given_up(place: Place, told: list[int]) -> 
         assert told
         assert place.left() == []
         assert running() == []
+
+
+def test_no_thread_can_be_started_to_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    (tmp_path / "file").write_bytes(b"data")
+    monkeypatch.setattr(threading.Thread, "start", start)
+    fsutil.begin_flush([str(tmp_path / "file")], together=True)()
 
 
 def test_a_damaged_object_is_told_in_its_place(place: Place) -> None:

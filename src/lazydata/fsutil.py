@@ -96,7 +96,11 @@ def begin_flush(paths: Sequence[str], *, together: bool) -> Callable[[], None]:
             raise errors.pop()
 
     thread = Thread(target=flush, name="lazydata", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # there are as many as there may be
+        flush_files(paths, together=True)
+        return lambda: None
     return wait
 
 

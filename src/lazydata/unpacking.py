@@ -75,11 +75,11 @@ class UnpackingElsewhere:
         waiting.register(self._helper.stdout, select.POLLIN)
         return bool(waiting.poll(0))
 
-    def answer(self, count: int) -> "list[bytes]":
-        """The fingerprint of each file; empty where there is none: the caller can tell why."""
+    def answer(self, count: int) -> "list[bytes] | None":
+        """The fingerprint of each file, empty where there is none; None if it has ended."""
         data = self._helper.stdout.read((1 + _PRINT) * count)
         if len(data) < (1 + _PRINT) * count:
-            return [b""] * count  # it has ended
+            return None
         made, prints = data[:count], data[count:]
         return [prints[_PRINT * at : _PRINT * (at + 1)] if made[at] else b"" for at in range(count)]
 

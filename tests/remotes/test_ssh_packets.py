@@ -449,6 +449,26 @@ def test_a_flipped_bit_is_left_to_asyncssh() -> None:
     assert theirs.got == [sealed]
 
 
+@pytest.mark.parametrize(("window", "waits"), [(50, ""), (0, "adjust"), (3_000, "")])
+def test_a_server_that_never_says_there_is_more_room(window: int, waits: str) -> None:
+    """It need not while there is some."""
+
+    async def work() -> None:
+        _, channel, sender, _ = packets(window=4_000)
+        await sender.room(2_000)
+        channel._send_window = window
+        waiting = asyncio.create_task(sender.room(2_000))
+        if waits:
+            await asyncio.wait([waiting], timeout=0.5)
+            assert not waiting.done()
+            channel._send_window = 4_000
+            sender.wake()
+        async with asyncio.timeout(10):
+            await waiting
+
+    asyncio.run(work())
+
+
 def test_a_server_that_sends_nothing_but_data_is_alive() -> None:
     """asyncssh would end a connection on which it hears nothing for 45 seconds."""
     connection, _, sender, _ = packets()
@@ -498,14 +518,16 @@ def test_answers_are_told_apart_however_they_come(
         stream, theirs, ours = b"", b"", []
         for each in coming:
             if isinstance(each, int):
-                number, answer = answers.expect(0)
+                number = answers.number()
+                answer = answers.expect(number, 0)
                 ours.append((answer, [b""] if each == 0 else []))
                 stream += message(101, number, struct.pack(">I", each) + bytes(8))
             elif isinstance(each, tuple):
                 theirs += each[0]
                 stream += each[0]
             else:
-                number, answer = answers.expect(300)
+                number = answers.number()
+                answer = answers.expect(number, 300)
                 ours.append((answer, [each] if each else []))
                 stream += message(103, number, struct.pack(">I", len(each)) + each)
         left, turn = memoryview(stream), 0
@@ -536,14 +558,14 @@ def test_answers_to_what_was_not_asked_end_the_channel(answer: bytes) -> None:
     async def work() -> None:
         aborted: list[None] = []
         answers = sftp_requests._Answers(Session(), lambda: aborted.append(None))
-        _, waiting = answers.expect(8)
+        waiting = answers.expect(answers.number(), 8)
         answers.take(memoryview(answer))
         assert aborted == [None]
-        with pytest.raises(asyncssh.SFTPBadMessage):
+        with pytest.raises(asyncssh.SFTPConnectionLost):
             await waiting
-        with pytest.raises(asyncssh.SFTPBadMessage):
+        with pytest.raises(asyncssh.SFTPConnectionLost):
             answers.check()
-        with pytest.raises(asyncssh.SFTPBadMessage):
-            await answers.expect(1)[1]
+        with pytest.raises(asyncssh.SFTPConnectionLost):
+            answers.number()
 
     asyncio.run(work())

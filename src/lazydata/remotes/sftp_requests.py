@@ -64,20 +64,28 @@ class Requests:
     def write(
         self, file: asyncssh.SFTPClientFile, begin: int, data: bytes
     ) -> asyncio.Future[Answer]:
-        """Write to a place of a file; the answer is ``DONE`` when the server has."""
+        """Write to a place of a file; the answer is ``DONE`` when the server has.
+
+        Raises:
+            asyncssh.Error, OSError: the connection is lost.
+        """
         if self._packets is None:
             return asyncio.ensure_future(_write(file, begin, data))
-        number, answer = self._answers.expect(0)
+        number = self._answers.number()
         self._packets.write(_message(_WRITE, number, file, begin, len(data), data), data)
-        return answer
+        return self._answers.expect(number, 0)
 
     def read(self, file: asyncssh.SFTPClientFile, begin: int, size: int) -> asyncio.Future[Answer]:
-        """Read from a place of a file: pieces of at most so many bytes."""
+        """Read from a place of a file: pieces of at most so many bytes.
+
+        Raises:
+            asyncssh.Error, OSError: the connection is lost.
+        """
         if self._packets is None:
             return asyncio.ensure_future(_read(file, begin, size))
-        number, answer = self._answers.expect(size)
+        number = self._answers.number()
         self._packets.write(_message(_READ, number, file, begin, size))
-        return answer
+        return self._answers.expect(number, size)
 
 
 class _Answers:
@@ -105,16 +113,22 @@ class _Answers:
         if self._error is not None:
             raise self._error
 
-    def expect(self, size: int) -> tuple[int, asyncio.Future[Answer]]:
-        """A number for a request, and its answer of at most so many bytes."""
+    def number(self) -> int:
+        """A number for a request.
+
+        Raises:
+            asyncssh.Error: the connection is lost.
+        """
+        self.check()
         number = _OURS | self._number
         self._number = (self._number + 1) % _OURS
+        return number
+
+    def expect(self, number: int, size: int) -> asyncio.Future[Answer]:
+        """The answer to a request that was sent, of at most so many bytes."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if self._error is not None:
-            answer.set_exception(self._error)
-        else:
-            self._waiting[number] = size, answer
-        return number, answer
+        self._waiting[number] = size, answer
+        return answer
 
     def take(self, data: memoryview) -> None:
         """Bytes of the channel, from where the last ones ended."""
@@ -155,7 +169,8 @@ class _Answers:
         elif not self._fits(kind, number):
             self._left = -1
         if self._left < 0:
-            self._fail(asyncssh.SFTPBadMessage("the server answers what was not asked"))
+            self._end(asyncssh.SFTPConnectionLost("the server answers what was not asked"))
+            self._abort()
         elif not self._left:
             self._finish()
 
@@ -186,10 +201,6 @@ class _Answers:
         why = str(error or "the server closed the channel")
         self._end(asyncssh.SFTPConnectionLost(why))
         self._lost(error)
-
-    def _fail(self, error: asyncssh.SFTPError) -> None:
-        self._end(error)
-        self._abort()
 
     def _end(self, error: asyncssh.SFTPError) -> None:
         self._error = self._error or error

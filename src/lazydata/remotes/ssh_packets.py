@@ -80,7 +80,11 @@ class Packets(asyncio.BufferedProtocol):
     # Out
 
     async def room(self, size: int) -> None:
-        """Wait until the server takes so many bytes: those it does not take now cost more."""
+        """Wait until the server takes so many bytes: those it does not take now cost more.
+
+        No server need say that there is room while there is some left, so for that the
+        wait is short.
+        """
         while self._wire is not None and not self._channel.is_closing():
             window = self._channel._send_window
             self._most = max(self._most, window)
@@ -90,9 +94,11 @@ class Packets(asyncio.BufferedProtocol):
             woken = asyncio.get_running_loop().create_future()
             self._waiting.add(woken)
             try:
-                await asyncio.wait([woken], timeout=_LATER)
+                done, _ = await asyncio.wait([woken], timeout=_LATER)
             finally:
                 self._waiting.discard(woken)
+            if not done and window and not self._channel.get_write_buffer_size():
+                return
 
     def write(self, head: bytes, data: bytes = b"") -> None:
         """Send bytes, and others after them."""

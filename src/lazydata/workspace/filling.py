@@ -129,10 +129,15 @@ class Filling(AbstractContextManager["Filling"]):
 
     def _take(self, batch: Batch) -> None:
         told, batch.told = batch.told, []
-        prints = self._process.answer(len(told)) if self._process is not None else ()
-        for (number, wanted), fingerprint in zip(told, prints, strict=True):
-            if fingerprint:  # else we meet what it met, and can tell
+        prints = self._process.answer(len(told)) if self._process is not None else None
+        if self._process is not None and prints is None:  # it has ended
+            self._process.close()
+            self._process, self._may_start = None, False
+        for (number, wanted), fingerprint in zip(told, prints or [b""] * len(told), strict=True):
+            if fingerprint:
                 batch.filled[number] = Filled(wanted.temp, fingerprint)
+            else:  # we meet what it met, and can tell; it may have ended after this one
+                fsutil.remove(wanted.temp)
 
     def settled(self) -> None:
         """Say that the oldest batch has its names: nothing of it is left to be removed."""
