@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from lazydata import fsutil
 from lazydata.digest import Digest, digest_of, fingerprint_of
 from lazydata.errors import LazydataError, ObjectCorrupt
 from lazydata.index import Index
@@ -156,7 +155,7 @@ def test_no_thread_can_be_started_to_flush(tmp_path: Path, monkeypatch: pytest.M
 
     (tmp_path / "file").write_bytes(b"data")
     monkeypatch.setattr(threading.Thread, "start", start)
-    fsutil.begin_flush([str(tmp_path / "file")], together=True)()
+    filling.begin_flush([Filled(str(tmp_path / "file"), b"")], together=True)()
 
 
 def test_a_damaged_object_is_told_in_its_place(place: Place) -> None:

@@ -10,7 +10,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _NETWORK = (
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "ceph", "lustre", "gpfs"),
@@ -69,39 +69,6 @@ def flush_files(paths: Sequence[str], *, together: bool | None = None) -> None:
         for path in paths:
             fsync_file(path)
         flush_names(paths, together=False)
-
-
-def begin_flush(paths: Sequence[str], *, together: bool) -> Callable[[], None]:
-    """``flush_files`` beside other work where that is one wait for all of them.
-
-    Returns:
-        Waits for it, and raises what it did.
-    """
-    if not together:
-        flush_files(paths, together=False)
-        return lambda: None
-    from threading import Thread
-
-    errors: list[BaseException] = []
-
-    def flush() -> None:
-        try:
-            flush_files(paths, together=True)
-        except BaseException as error:
-            errors.append(error)
-
-    def wait() -> None:
-        thread.join()
-        if errors:
-            raise errors.pop()
-
-    thread = Thread(target=flush, name="lazydata", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # there are as many as there may be
-        flush_files(paths, together=True)
-        return lambda: None
-    return wait
 
 
 def flush_names(paths: Sequence[str], *, together: bool | None = None) -> None:

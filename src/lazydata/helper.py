@@ -10,7 +10,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 _PIPE = 1 << 20  # bytes that an answer may be ahead of who reads it
 
@@ -79,6 +82,12 @@ class Helper:
                 os.waitpid(self._pid, 0)
         except ChildProcessError:
             pass  # somebody else has waited for it
+
+
+def homes(*modules: ModuleType) -> set[str]:
+    """The directories that a program without ``site`` needs to import us, and packages."""
+    files = [__file__, *(str(each.__file__) for each in modules)]
+    return {os.path.dirname(os.path.dirname(file)) for file in files}
 
 
 def cores() -> int:

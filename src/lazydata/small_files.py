@@ -6,7 +6,7 @@ import time
 from array import array
 
 from lazydata.digest import Digest, digest_of, fingerprint_of
-from lazydata.helper import Helper
+from lazydata.helper import Helper, homes
 from lazydata.lease import is_written
 from lazydata.packs import CODECS, Encoded, Encoder
 from lazydata.stamp import Stamp, is_racy, stamp_from
@@ -123,11 +123,9 @@ class SmallFilesElsewhere:
         import xxhash
         import zstandard
 
-        parts = [each.__file__ for each in (blake3, xxhash, zstandard)]
-        homes = {os.path.dirname(os.path.dirname(str(each))) for each in (__file__, *parts)}
         audience = -1 if files.audience is None else files.audience
         settings = map(str, (files.seed, files.limit, audience))
-        self._helper = Helper(["-c", _PROGRAM, *settings, *homes])
+        self._helper = Helper(["-c", _PROGRAM, *settings, *homes(blake3, xxhash, zstandard)])
 
     def read(self, directory: str, files: "Sequence[tuple[str, bytes]]") -> "list[Small | None]":
         """Read files of a directory; None stands for each that the caller has to read.

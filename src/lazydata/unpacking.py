@@ -7,7 +7,7 @@ from array import array
 from lazydata.digest import Digest, fingerprint_of
 from lazydata.errors import LazydataError
 from lazydata.fsutil import write_new
-from lazydata.helper import Helper
+from lazydata.helper import Helper, homes
 from lazydata.packs import CODECS, PackedObject, verified
 
 TYPE_CHECKING = False
@@ -50,9 +50,7 @@ class UnpackingElsewhere:
         import xxhash
         import zstandard
 
-        parts = [each.__file__ for each in (blake3, xxhash, zstandard)]
-        homes = {os.path.dirname(os.path.dirname(str(each))) for each in (__file__, *parts)}
-        self._helper = Helper(["-c", _PROGRAM, str(seed), *homes])
+        self._helper = Helper(["-c", _PROGRAM, str(seed), *homes(blake3, xxhash, zstandard)])
 
     def begin(self, wanted: "Sequence[Wanted]") -> None:
         """Have files made; ask for nothing else before the answer."""

@@ -147,10 +147,8 @@ class SftpRemote:
         check_key(key)
 
         async def fill(sftp: asyncssh.SFTPClient, file: asyncssh.SFTPClientFile) -> None:
-            def read(begin: int, size: int) -> bytes:
-                return data[begin : begin + size]
-
-            await send(self._session.requests(sftp), file, read, 0, len(data))
+            requests = self._session.requests(sftp)
+            await send(requests, file, lambda at, size: data[at : at + size], 0, len(data))
             await flush(file)
 
         await self._store(key, _Part(self._temp()), fill)
@@ -167,13 +165,12 @@ class SftpRemote:
                 with _opened(target, _WRITE, "write") as filled:
                     begin = _resumed(filled, size, target)
                     report(begin)
-                    requests = self._session.requests(sftp)
-                    async with aclosing(receive(requests, file, begin, size)) as blocks:
+                    blocks = receive(self._session.requests(sftp), file, begin, size)
+                    async with aclosing(blocks):
                         async for pieces in blocks:
                             with local_file("write", target):
                                 write_all(filled, *pieces)
-                            count = sum(map(len, pieces))
-                            begin += count
+                            begin += (count := sum(map(len, pieces)))
                             report(count)
                 if begin < size:
                     raise RemoteUnavailable(f"{self.url}: {key} ended before its size")

@@ -31,7 +31,7 @@ from lazydata.stamp import Stamp, grain_of, stamp_from, stamp_of
 from lazydata.tree import DIR, EXEC, LINK, Node
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
-from lazydata.workspace.filling import Filled, Filling
+from lazydata.workspace.filling import Filled, Filling, begin_flush
 from lazydata.workspace.look import stat as stat_file
 from lazydata.workspace.placing import put_in_place, sweep, take_away
 
@@ -167,8 +167,8 @@ class Applying:
                     if change.new is not None:
                         self._set_mode(filled.temp, change.new)
                     ready.append(_Ready(change, filled))
-                temps = [each.filled.temp for each in ready]
-                wait = fsutil.begin_flush(temps, together=len(ready) > fsutil.FLUSHED_ALONE)
+                together = len(ready) > fsutil.FLUSHED_ALONE
+                wait = begin_flush([each.filled for each in ready], together=together)
                 before = _Flushing(some, ready, touched, wait)
         except Exception:
             if before is not None:  # those that came so far may stay

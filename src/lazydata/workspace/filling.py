@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -150,3 +150,37 @@ class Filling(AbstractContextManager["Filling"]):
             except OSError:
                 self._may_start = False  # no memory, no more processes
         return self._process is not None
+
+
+def begin_flush(ready: Sequence[Filled], *, together: bool) -> Callable[[], None]:
+    """Flush filled files, beside other work where that is one wait for all of them.
+
+    Returns:
+        Waits for it, and raises what it did.
+    """
+    temps = [each.temp for each in ready]
+    if not together:
+        fsutil.flush_files(temps, together=False)
+        return lambda: None
+    from threading import Thread
+
+    errors: list[BaseException] = []
+
+    def flush() -> None:
+        try:
+            fsutil.flush_files(temps, together=True)
+        except BaseException as error:
+            errors.append(error)
+
+    def wait() -> None:
+        thread.join()
+        if errors:
+            raise errors.pop()
+
+    thread = Thread(target=flush, name="lazydata", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # there are as many as there may be
+        fsutil.flush_files(temps, together=True)
+        return lambda: None
+    return wait

@@ -14,7 +14,7 @@ from lazydata.manifest import Entry
 from lazydata.progress import Meter
 from lazydata.stamp import stamp_from
 from lazydata.workspace import Workspace
-from lazydata.workspace.filling import Filled, Filling
+from lazydata.workspace.filling import Filled, Filling, begin_flush
 from lazydata.workspace.look import stat
 from lazydata.workspace.placing import sweep
 
@@ -92,7 +92,7 @@ class _Restoring:
                         self.done.left.append(entry)  # what is wrong is told, or healed, singly
                     else:
                         ready.append(_Ready(entry, real, filled))
-                wait = fsutil.begin_flush([one.filled.temp for one in ready], together=together)
+                wait = begin_flush([one.filled for one in ready], together=together)
                 before = _Flushing(ready, wait, together, len(some))
         except Exception:
             if before is not None:  # those that came so far may stay
