@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lazydata.errors import ManifestInvalid
-from lazydata.manifest import read
+from lazydata.manifest import conflicts, read
 
 H = [f"blake3:{digit * 64}" for digit in "0123456789"]
 
@@ -169,8 +169,13 @@ def test_mixed_items_are_parted(block, said, newline):
         f"  - path: a\n    path: b\n    hash: {H[1]}\n",
         f"  - path: a\n    hash: {H[1]}\n    hash: blake3:00\n",
         f"  - path: a\n    hash: {H[1]}\n    hash: {H[2]}\n    usage: \x85\n",
+        f"  - path: a\n    hash: {H[1]}\n    what: 1\n    what: 2\n",
     ],
 )
-def test_what_can_not_be_told_apart_is_only_named(block):
+def test_what_can_not_be_told_apart_is_only_named(block, monkeypatch):
+    parted = []
+    real = conflicts.part_mixed
+    monkeypatch.setattr(conflicts, "part_mixed", lambda *a: parted.append(a) or real(*a))
     error = refused(HEAD + block)
     assert error.shown == ()
+    assert len(parted) == 1  # what they may be parted into is not parted in turn, without end

@@ -164,6 +164,16 @@ def test_usages_of_both_sides_are_united():
     assert merged(x, y, item("a", 1, "usage:", "  - x.py", "  - z.py")) == both
 
 
+def test_a_usage_that_goes_may_stand_behind_the_dash():
+    ours = "  - usage:\n      - x.py\n      - y.py\n"
+    one, other = f"hash: {H[1]}\n", "path: a\n"
+    for between in ("", "    # of a\n"):
+        base = f"  - usage: x.py\n{between}    {one}    {other}"
+        theirs = f"  - {one}{between}    {other}"  # what ours has joined with y.py is gone
+        new = theirs + "    usage: y.py\n"
+        assert merged(base, ours + base.partition("\n")[2], theirs) == new
+
+
 def test_usages_in_a_list_keep_the_comments_between_them():
     base = item("a", 1, "usage:", "  - x.py")
     ours = item("a", 1, "usage:", "  - x.py", "  # why", "  - y.py")

@@ -197,11 +197,11 @@ def _repair(text: str, node: Node, end: int, items: list[list[Piece]]) -> Repair
 
 
 def _reads(block: str, number: int) -> bool:
-    """Whether these lines are so many different items."""
+    """Whether these lines are so many different items, none of them mixed again."""
     from lazydata.manifest.document import load
 
     try:
-        items = load(f"files:\n{block}\n", file="").items
+        items = load(f"files:\n{block}\n", file="", mending=False).items
     except ManifestInvalid:
         return False
     return len({(item.path, item.version.digest) for item in items}) == number

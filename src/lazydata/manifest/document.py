@@ -61,22 +61,23 @@ def parse(text: str, *, file: str) -> Manifest:
     return load(text, file=file).manifest
 
 
-def load(text: str, *, file: str) -> Document:
+def load(text: str, *, file: str, mending: bool = True) -> Document:
     """Read a manifest, and where its parts lie.
 
     Args:
         text: all of it.
         file: its path, for messages.
+        mending: where git has mixed items, find out how to mend them, and say so.
 
     Raises:
         ManifestInvalid: with line and column.
     """
-    return _Reader(text, file).document()
+    return _Reader(text, file, mending=mending).document()
 
 
 class _Reader:
-    def __init__(self, text: str, file: str) -> None:
-        self.text, self.file = text, file
+    def __init__(self, text: str, file: str, *, mending: bool) -> None:
+        self.text, self.file, self.mending = text, file, mending
 
     def fail(
         self, node: Node, message: str, hint: str | None = None, shown: tuple[str, ...] = ()
@@ -150,7 +151,8 @@ class _Reader:
     def item(self, node: Node, following: Node | None) -> Item:
         if node.kind != "mapping":
             self.fail(node, "an item must be a mapping", "write it as: - path: … and hash: …")
-        self.mixed(node, following)
+        if self.mending:
+            self.mixed(node, following)
         keys = self.mapping(node)
         if "path" not in keys:
             self.fail(node, "this item has no path", "add path: and hash:, or remove it")

@@ -10,7 +10,7 @@ from lazydata.manifest import notes
 from lazydata.manifest.block import NotSpliceable, block_node
 from lazydata.manifest.document import load
 from lazydata.manifest.grammar import quote
-from lazydata.manifest.item import Field
+from lazydata.manifest.item import Item
 from lazydata.manifest.join import Joined, join
 from lazydata.manifest.lines import comments, missing, union
 from lazydata.manifest.model import SCRIPTS, Entry, Version
@@ -349,7 +349,7 @@ def _revised(body: str, dash: int, wanted: Version) -> str:
         item = read_item(body, dash)
     for name in ("size", "files", "source_url", *SCRIPTS):
         if not _is_kept(getattr(item.version, name), getattr(wanted, name)):
-            body = apply(body, [_without(body, item.fields[name])])
+            body = apply(body, _without(body, item, name))
             item = read_item(body, dash)
     if wanted.source_url is not None and item.version.source_url is None:
         line = " " * item.keys + f"source_url: {quote(wanted.source_url)}"
@@ -369,8 +369,12 @@ def _is_kept(old: object, new: object) -> bool:
     return old is None or old == new or (isinstance(old, int) and new is not None)
 
 
-def _without(body: str, field: Field) -> Splice:
-    start = body.rfind("\n", 0, field.key) + 1
-    if body[start : field.key].strip():
-        raise NotSpliceable
-    return Splice(start, line_end(body, field.end), "")
+def _without(body: str, item: Item, name: str) -> list[Splice]:
+    """Take out the lines of a key. Behind the dash the next one takes its place."""
+    field = item.fields[name]
+    start, end = body.rfind("\n", 0, field.key) + 1, line_end(body, field.end)
+    if not body[start : field.key].strip():
+        return [Splice(start, end, "")]
+    _, after = sorted(item.fields.values())[:2]
+    below = Splice(body.rfind("\n", 0, after.key) + 1, line_end(body, after.end), "")
+    return [Splice(field.key, end, body[after.key : below.end]), below]
