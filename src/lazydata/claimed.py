@@ -8,8 +8,6 @@ from lazydata.digest import Digest
 from lazydata.index import Index
 from lazydata.remotes.claims import Claim, Location, Row, VolatileMemory
 
-_AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
-
 
 class IndexedMemory:
     """A ``ClaimMemory`` in the index; what the index refuses is kept as long as this lives.
@@ -140,11 +138,5 @@ class IndexedMemory:
     def _rows(
         self, sql: str, values: tuple[str | int, ...], digests: Collection[Digest]
     ) -> list[tuple[str, str, int, int, str, int]]:
-        wanted = sorted(digests)  # neighbours in the index lie together
-        found = []
         with Index(self._directory) as index:
-            for start in range(0, len(wanted), _AT_ONCE):
-                some = wanted[start : start + _AT_ONCE]
-                marks = ",".join("?" * len(some))
-                found += index.read(f"{sql} AND digest IN ({marks})", (*values, *some)) or []
-        return found
+            return index.read_each(f"{sql} AND digest", values, digests)

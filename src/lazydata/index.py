@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Rows = Iterable[tuple[Any, ...]]
 
 _BUSY_SECONDS = 0.25
+_AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
 _CACHE_KIB = 16 << 10  # at most; the default of 2 MiB reads pages again in large indexes
 _SCHEMA = """
 CREATE TABLE secret (seed INTEGER NOT NULL);
@@ -128,6 +129,11 @@ class Index:
         rows = self.read(f"SELECT {_FILE} FROM files WHERE path = ?", (path,), _file_row)
         return rows[0] if rows else None
 
+    def files(self, paths: "Iterable[str]") -> "dict[str, FileRow]":
+        """What is known of many files, by absolute path."""
+        sql = f"SELECT {_FILE}, path FROM files WHERE path"
+        return dict(self.read_each(sql, (), paths, lambda row: (row[9], _file_row(row))))
+
     def paths_of(self, device: int, inode: int) -> "list[str]":
         """Paths that were seen on an inode; some may since have gone elsewhere."""
         rows = self.read(
@@ -227,6 +233,29 @@ class Index:
         except Exception as error:
             self._failed(error)
             return None
+
+    def read_each(
+        self,
+        sql: str,
+        values: "tuple[object, ...]",
+        wanted: "Iterable[str]",
+        make: "Callable[[tuple[Any, ...]], Any]" = tuple,
+    ) -> "list[Any]":
+        """Rows of a query that ends with a column, in which it has one of some texts.
+
+        Args:
+            sql: as for ``read``.
+            values: for its other question marks.
+            wanted: as many texts as there may be: some hundred are asked for at a time.
+            make: as for ``read``.
+        """
+        found: list[Any] = []
+        keys = sorted(wanted)  # neighbours lie together
+        for at in range(0, len(keys), _AT_ONCE):
+            some = keys[at : at + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            found += self.read(f"{sql} IN ({marks})", (*values, *some), make) or ()
+        return found
 
     def hold(self) -> None:
         """Let all reads from here to the next write, hold or close see one state."""

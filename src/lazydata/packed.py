@@ -17,7 +17,6 @@ from lazydata.index import Index
 from lazydata.packs import CODECS, PackedObject, read_footer, verified
 
 _SUFFIX = ".pack"
-_AT_ONCE = 500  # SQLite takes 999 values a statement in its oldest builds
 _OPEN = 16
 _ATTEMPTS = 3
 
@@ -75,17 +74,14 @@ class Packs:
         with Index(self._index) as index:
             with self.noting():
                 unknown = self._remember(index, self.names())
-            wanted = list(digests)
-            for start in range(0, len(wanted), _AT_ONCE):
-                some = wanted[start : start + _AT_ONCE]
-                rows = index.read(
-                    "SELECT digest, size, start, stored, codec, pack FROM packed"
-                    f" WHERE store = ? AND digest IN ({','.join('?' * len(some))})",
-                    (self.directory, *some),
-                )
-                for digest, size, offset, stored, codec, pack in rows or ():
-                    each = PackedObject(Digest(digest), size, offset, stored, codec)
-                    found[each.digest] = pack, each
+            for digest, size, offset, stored, codec, pack in index.read_each(
+                "SELECT digest, size, start, stored, codec, pack FROM packed"
+                " WHERE store = ? AND digest",
+                (self.directory,),
+                digests,
+            ):
+                each = PackedObject(Digest(digest), size, offset, stored, codec)
+                found[each.digest] = pack, each
         if unknown:  # the index keeps nothing: every footer is read each time
             asked = set(digests)
             for pack, each in unknown:

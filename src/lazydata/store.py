@@ -26,7 +26,7 @@ from lazydata.fsutil import fsync_file, is_inside, remove, temp_name, write_new
 from lazydata.index import FileRow, Index
 from lazydata.packed import DamagedPackError
 from lazydata.registry import Registry
-from lazydata.stamp import stamp_of
+from lazydata.stamp import Stamp, stamp_of
 from lazydata.trash import Trash
 
 TYPE_CHECKING = False
@@ -190,22 +190,30 @@ class Store(Adopting):
 
     def _check(self, digest: Digest, index: Index, *, fresh: bool) -> str:
         path = self.find(digest)
-        if not fresh:
-            row = index.file(path)
-            if (
-                row is not None
-                and not row.racy
-                and row.digest == digest
-                and row.stamp == stamp_of(path)
-                and time.time_ns() - row.hashed_ns < TRUST_NS
-            ):
-                return path
+        if not fresh and _is_known(digest, stamp_of(path), index.file(path)):
+            return path
         found = hash_file(path, algorithm=digest.algorithm, seed=index.seed)
         if found.digest != digest:
             raise self._damaged(digest, path, found.digest)
         row = FileRow(found.stamp, found.racy, digest, found.fingerprint, found.seen_ns)
         index.put_files([(path, row)])
         return path
+
+    def known(self, digests: Iterable[Digest], index: Index) -> dict[Digest, tuple[str, int]]:
+        """Files and sizes of those objects that ``check`` would not hash, at one look.
+
+        Others may be here as well, also in packs.
+        """
+        paths = {digest: self.path_of(digest) for digest in digests}
+        rows = index.files(paths.values())
+        found = {}
+        for digest, path in paths.items():
+            try:
+                if (row := rows.get(path)) and _is_known(digest, stamp_of(path), row):
+                    found[digest] = path, row.stamp.size
+            except OSError:
+                continue  # told by who needs it
+        return found
 
     def opened(self, digest: Digest, index: Index) -> BinaryIO:
         """An object that is here, checked, for reading; what lies in a pack stays there.
@@ -353,6 +361,17 @@ class Store(Adopting):
         except OSError:
             pass  # somebody else was faster, or the store can't be written: it stays damaged
         self.packs.drop()
+
+
+def _is_known(digest: Digest, stamp: Stamp, row: FileRow | None) -> bool:
+    """Whether a file of the store was hashed not long ago, and has not moved since."""
+    return (
+        row is not None
+        and not row.racy
+        and row.digest == digest
+        and row.stamp == stamp
+        and time.time_ns() - row.hashed_ns < TRUST_NS
+    )
 
 
 def _again(use: Callable[[], T]) -> T:

@@ -243,13 +243,19 @@ class _Sending:
         found: list[Outgoing] = []
         failed: dict[Digest, LazydataError] = {}
         with self._workspace.index() as index:
-            owners = (self._wanted[digest].entry for digest in store.lacking(digests))
+            known = store.known(digests, index)
+            others = [digest for digest in digests if digest not in known]
+            owners = (self._wanted[digest].entry for digest in store.lacking(others))
             for entry in {owner.path: owner for owner in owners if owner is not None}.values():
                 _store_again(self._workspace, index, entry)
-            packed = self._in_packs(digests)
+            packed = self._in_packs(digests, others)
             for digest in digests:
                 if digest in packed:
                     found.append(packed.pop(digest))
+                    continue
+                if digest in known:
+                    file, size = known[digest]
+                    found.append(Outgoing(digest, size, Path(file)))
                     continue
                 try:
                     file = store.check(digest, index)
@@ -260,14 +266,20 @@ class _Sending:
                     raise from_os_error(error, "read", store.path_of(digest)) from error
         return [*found, *packed.values()], failed
 
-    def _in_packs(self, digests: Collection[Digest]) -> dict[Digest, Outgoing]:
+    def _in_packs(
+        self, digests: Iterable[Digest], others: Iterable[Digest]
+    ) -> dict[Digest, Outgoing]:
         """Objects that lie in packs of the store, to be read from there.
 
         A pack is named where all that is in it is to be sent, now or later: it may go as it
         is. Who gets it must not get what another project put into it.
+
+        Args:
+            digests: what is to be sent now.
+            others: those of them that are not known to have a file.
         """
         store = self._workspace.store
-        alone = [digest for digest in digests if not os.path.exists(store.path_of(digest))]
+        alone = [digest for digest in others if not os.path.exists(store.path_of(digest))]
         located = store.packs.locate(alone) if len(alone) > FEW else {}
         asked = set(digests)
         found: dict[Digest, Outgoing] = {}
@@ -276,9 +288,9 @@ class _Sending:
                 objects = store.packs.objects(name)
             except (ObjectCorrupt, OSError):
                 continue  # told when its objects are looked for
-            others = [_number(each.digest) for each in objects if each.digest not in asked]
-            if len(found) + len(objects) <= _WHOLE and self._later.issuperset(others):
-                self._later.difference_update(others)
+            rest = [_number(each.digest) for each in objects if each.digest not in asked]
+            if len(found) + len(objects) <= _WHOLE and self._later.issuperset(rest):
+                self._later.difference_update(rest)
                 path = Path(store.packs.path_of(name))
                 for each in objects:
                     found[each.digest] = Outgoing(each.digest, each.size, path, each, name)
