@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from lazydata.progress import silent
 from lazydata.remotes import sftp_requests, ssh_packets
 from lazydata.remotes.sftp import SftpRemote
 from lazydata.remotes.ssh_packets import Packets
+from lazydata.remotes.ssh_wire import Wire
 
 T = TypeVar("T")
 MIB = 1 << 20
@@ -569,3 +571,29 @@ def test_answers_to_what_was_not_asked_end_the_channel(answer: bytes) -> None:
             answers.number()
 
     asyncio.run(work())
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux has it")
+def test_answers_are_acknowledged_at_once() -> None:
+    """After an exchange or two the system would wait some 40 ms, for data to send it with."""
+
+    async def talk(listener: socket.socket) -> list[int]:
+        reader = asyncio.StreamReader()
+        transport, _ = await Wire().create_connection(
+            lambda: asyncio.StreamReaderProtocol(reader), *listener.getsockname()
+        )
+        peer, _ = listener.accept()
+        link = transport.get_extra_info("socket")
+        found = []
+        with peer:
+            for _ in range(10):
+                transport.write(b"x")
+                await asyncio.sleep(0)  # it is gathered until then
+                found.append(link.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
+                peer.send(peer.recv(1))
+                await reader.readexactly(1)
+        transport.close()
+        return found
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert asyncio.run(talk(listener)) == [1] * 10

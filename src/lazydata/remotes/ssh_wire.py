@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _WAITS_FOR = 128 << 10  # bytes
 _IGNORE = 2  # the message of that name, RFC 4253
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 
 
 def unpadded(connection: asyncssh.SSHClientConnection) -> None:
@@ -123,3 +125,18 @@ class _Gathering(asyncio.Transport):
         if self._waiting:
             waiting, self._waiting, self._size = self._waiting, [], 0
             self._inner.writelines(waiting)
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Have the answer's first packets acknowledged at once, not some 40 ms later.
+
+        sshd holds small packets back until what it sent before was acknowledged (RFC 896):
+        a login waited that long for what comes behind the server's keys. The system forgets
+        it with each write (tcp(7)).
+        """
+        link = self._inner.get_extra_info("socket")
+        if _QUICKACK is not None and link is not None:
+            try:
+                link.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+            except OSError:
+                pass  # it is no TCP, or closed
