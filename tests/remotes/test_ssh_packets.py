@@ -24,6 +24,7 @@ from lazydata.errors import RemoteUnavailable
 from lazydata.progress import silent
 from lazydata.remotes import sftp_requests, ssh_packets
 from lazydata.remotes.sftp import SftpRemote
+from lazydata.remotes.sftp_requests import Requests
 from lazydata.remotes.ssh_packets import Packets
 from lazydata.remotes.ssh_wire import Wire
 
@@ -251,6 +252,50 @@ def test_an_answer_that_is_too_long(
             run(SftpRemote(server.url(base)), lambda remote: remote.get_range("k", 0, 4))
     finally:
         server.stop()
+
+
+class Slow(asyncssh.SFTPServer):
+    """It has a line behind it that takes its time."""
+
+    async def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        await asyncio.sleep(0.03)
+        return super().write(file_obj, offset, data)
+
+
+@pytest.mark.parametrize("sftp", [asyncssh.SFTPServer, Slow])
+def test_no_more_is_under_way_than_the_line_is_long(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sftp: type[asyncssh.SFTPServer]
+) -> None:
+    """sshd copies what waits there with each packet; a long line is full all the same."""
+    under_way, most = 0, 0
+    real = Requests.write
+
+    def write(self: Requests, file: Any, begin: int, data: bytes) -> Any:
+        nonlocal under_way, most
+
+        def answered(_: object) -> None:
+            nonlocal under_way
+            under_way -= len(data)
+
+        under_way += len(data)
+        most = max(most, under_way)
+        answer = real(self, file, begin, data)
+        answer.add_done_callback(answered)
+        return answer
+
+    monkeypatch.setattr(Requests, "write", write)
+    if sftp is not Slow:  # whatever else this machine has to do
+        monkeypatch.setattr(Requests, "delay", 0.001)
+    (tmp_path / "server").mkdir()
+    server = asyncssh_server.Server(
+        tmp_path / "server", sftp=lambda channel: sftp(channel, chroot=None)
+    )
+    try:
+        ssh_servers.at_home(server, monkeypatch)
+        there_and_back(SftpRemote(server.url(base)), tmp_path, 8 * MIB)
+    finally:
+        server.stop()
+    assert most > 3 * MIB if sftp is Slow else most <= MIB // 2
 
 
 def test_a_fault_of_our_own_is_told_to_all_who_wait(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
+from math import inf
 from typing import Any
 
 import asyncssh
@@ -15,9 +16,12 @@ from lazydata.remotes.sftp_requests import DONE, Answer, Requests
 Read = Callable[[int, int], bytes]
 
 # OpenSSH takes up to 255 KiB at a time; the fewer the requests, the less they cost.
-# What is under way covers a line of 40 MB/s and 100 ms.
+# What is under way covers a line of 40 MB/s and 100 ms. But what sshd takes before it can
+# give it on costs more the more it is: for each packet it copies all of it anew.
 _BLOCK = 255 << 10
 _UNDER_WAY = 4 << 20
+_UNDER_WAY_AT_LEAST = 512 << 10
+_BYTES_A_SECOND = 200e6  # that a line may take
 _MOST_REQUESTS = 128
 
 
@@ -47,7 +51,7 @@ async def send(
     waiting: deque[tuple[int, bytes, asyncio.Future[Answer]]] = deque()
     try:
         while begin < end or waiting:
-            while begin < end and len(waiting) < _depth(block):
+            while begin < end and len(waiting) < _depth(block, requests.delay):
                 await requests.room(min(block, end - begin))
                 data = read(begin, min(block, end - begin))
                 waiting.append((begin, data, requests.write(file, begin, data)))
@@ -78,7 +82,7 @@ async def receive(
     waiting: deque[tuple[int, int, asyncio.Future[Answer]]] = deque()
     try:
         while begin < end or waiting:
-            while begin < end and len(waiting) < _depth(block):
+            while begin < end and len(waiting) < _depth(block, inf):
                 size = min(block, end - begin)
                 waiting.append((begin, size, requests.read(file, begin, size)))
                 begin += size
@@ -96,8 +100,9 @@ async def receive(
         await give_up(answer for *_, answer in waiting)
 
 
-def _depth(block: int) -> int:
-    return max(1, min(_UNDER_WAY // block, _MOST_REQUESTS))
+def _depth(block: int, delay: float) -> int:
+    worth = min(max(_UNDER_WAY_AT_LEAST, delay * _BYTES_A_SECOND), _UNDER_WAY)
+    return max(1, min(int(worth) // block, _MOST_REQUESTS))
 
 
 async def give_up(under_way: Iterable[asyncio.Future[Any]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import asyncssh
@@ -50,6 +51,14 @@ class Requests:
             self._answers = _Answers(reader.get_redirect_info()[0], writer.channel.abort)
             self._packets = Packets(connection, writer.channel, self._answers.take)
             self._answers.on_end = self._packets.wake
+
+    @property
+    def delay(self) -> float:
+        """Seconds that the last answer took which had none before it in line; 0 before the first.
+
+        It has no end where nobody can tell.
+        """
+        return inf if self._packets is None else self._answers.delay
 
     async def room(self, size: int) -> None:
         """Wait until so many bytes are worth to be written.
@@ -103,6 +112,8 @@ class _Answers:
         self.on_end: Callable[[], None] = lambda: None
         self._waiting: dict[int, tuple[int, asyncio.Future[Answer]]] = {}
         self._number = 0
+        self._alone: tuple[int, float] | None = None  # a request before any other, and when
+        self.delay = 0.0
         self._error: asyncssh.SFTPError | None = None
         self._head = bytearray()
         self._left = 0
@@ -126,7 +137,10 @@ class _Answers:
 
     def expect(self, number: int, size: int) -> asyncio.Future[Answer]:
         """The answer to a request that was sent, of at most so many bytes."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        if not self._waiting:
+            self._alone = number, loop.time()
         self._waiting[number] = size, answer
         return answer
 
@@ -186,6 +200,8 @@ class _Answers:
         if self._is_ours():
             _, kind, number = _HEAD.unpack_from(self._head)
             _, answer = self._waiting.pop(number)
+            if self._alone is not None and self._alone[0] == number:
+                self.delay = asyncio.get_running_loop().time() - self._alone[1]
             if not answer.done():  # who asked may have gone
                 is_done = kind == _STATUS and not any(self._head[_HEAD.size :])
                 answer.set_result(DONE if is_done else pieces if kind == _DATA else ())
