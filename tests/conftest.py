@@ -22,11 +22,13 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import blake3
 import pytest
 from ruamel.yaml import YAML
+
+import forking
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -36,53 +38,6 @@ _SPEC = importlib.util.find_spec("lazydata")
 assert _SPEC is not None
 assert _SPEC.submodule_search_locations is not None
 SOURCE = Path(_SPEC.submodule_search_locations[0]).resolve().parent
-
-# An ordinary user may not be allowed to read the interpreter's own modules (they may lie below
-# /root), so all that a run can need is imported first, and the privileges are dropped then.
-BOOTSTRAP = r"""
-import os, pkgutil, runpy, sys
-user, kind, preload, *sys.argv = sys.argv[1:]
-def load(name):
-    try:
-        __import__(name)
-    except (ImportError, AssertionError):  # of another system's modules
-        pass
-for name in (
-    "__future__ ast asyncio bisect codecs concurrent.futures.thread concurrent.futures.process "
-    "contextlib copy csv ctypes ctypes.util dataclasses datetime difflib encodings.idna "
-    "encodings.ascii encodings.latin_1 encodings.unicode_escape encodings.utf_16 "
-    "encodings.utf_8_sig errno fcntl fnmatch functools getpass glob hashlib heapq hmac "
-    "importlib.metadata importlib.resources inspect itertools json linecache locale logging mmap "
-    "multiprocessing operator pathlib pickle platform pwd queue random re resource secrets select "
-    "selectors shutil signal socket sqlite3 ssl stat string struct subprocess tempfile textwrap "
-    "threading time tokenize traceback typing unicodedata urllib.parse urllib.request uuid "
-    "warnings weakref zlib blake3 xxhash platformdirs platformdirs.unix ruamel.yaml "
-    "typer.rich_utils shellingham " + preload
-).split():
-    load(name)
-packages = ["lazydata"] + (["typer", "rich", "click"] if kind == "cli" else [])
-for name in packages:
-    load(name)
-    if name not in sys.modules:
-        continue
-    for found in pkgutil.walk_packages(sys.modules[name].__path__, name + "."):
-        if not found.name.endswith("__main__"):
-            load(found.name)
-if os.geteuid() == 0:
-    os.setgroups([])
-    os.setgid(int(user))
-    os.setuid(int(user))
-if kind == "cli":
-    from lazydata.cli import main
-    sys.argv.insert(0, "lazydata")
-    sys.exit(main())
-elif kind == "code":
-    code, sys.argv[0] = sys.argv[0], "-c"
-    exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
-else:
-    sys.path.insert(0, os.path.dirname(sys.argv[0]))
-    runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 WORKER = r"""
 import json, os, sys
@@ -142,15 +97,7 @@ class Tracker:
     def _start(self) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._read = 0
-        self._process = subprocess.Popen(
-            self._desk.python("code", WORKER),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env=self._env,
-            cwd=self._cwd,
-        )
+        self._process = self._desk.start(WORKER, self._env, self._cwd, self._log)
 
     @property
     def pid(self) -> int:
@@ -232,7 +179,7 @@ class Desk:
             self.own(directory)
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("LAZYDATA", "GIT_"))}
         if user is not None:
-            keep = {k: v for k, v in keep.items() if not k.startswith("COVERAGE_")}
+            keep = {k: v for k, v in keep.items() if not k.startswith(forking.MEASURED)}
         path = keep.get("PYTHONPATH")
         self.env = keep | {
             "HOME": str(self.home),
@@ -260,7 +207,7 @@ class Desk:
     def python(self, kind: str, *args: str, preload: str = "") -> list[str]:
         """The command that runs Python code, a script, or lazydata as this desk's user."""
         if self.user is not None:
-            return [sys.executable, "-c", BOOTSTRAP, str(self.user), kind, preload, *args]
+            return forking.once(self.user, kind, preload, args)
         first = {"code": ["-c"], "cli": ["-m", "lazydata"], "script": []}[kind]
         return [sys.executable, *first, *args]
 
@@ -282,11 +229,43 @@ class Desk:
             check=False,
             **more,
         )
-        assert code is None or done.returncode == code, (
-            f"{command[-4:]} ended with {done.returncode}, not {code}\n"
-            f"stdout: {done.stdout[-2000:]}\nstderr: {done.stderr[-4000:]}"
+        return _checked(done, code)
+
+    def _run_python(
+        self,
+        kind: str,
+        args: list[str],
+        code: int | None,
+        cwd: Path | None,
+        env: dict[str, str] | None,
+        preload: str = "",
+    ) -> Completed:
+        command = self.python(kind, *args, preload=preload)
+        whole = self.env | (env or {})
+        forks = _forks(self, whole, preload)
+        if forks is None:
+            return self._run(command, code, cwd, env)
+        process = forks.start(kind, args, cwd=cwd or self.root, env=whole)
+        out, err = process.communicate(TIMEOUT)
+        return _checked(Completed(command, process.wait(TIMEOUT), out, err), code)
+
+    def start(
+        self, code: str, env: dict[str, str], cwd: Path, log: IO[bytes]
+    ) -> forking.Forked | subprocess.Popen[str]:
+        """Start code that is talked to, and that writes its errors to a file."""
+        forks = _forks(self, env)
+        if forks is not None:
+            pipe, file = subprocess.PIPE, log.fileno()
+            return forks.start("code", [code], cwd=cwd, env=env, stdin=pipe, stderr=file)
+        return subprocess.Popen(
+            self.python("code", code),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=env,
+            cwd=cwd,
         )
-        return done
 
     def run_cli(
         self,
@@ -295,7 +274,7 @@ class Desk:
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
     ) -> Completed:
-        return self._run(self.python("cli", *map(str, args)), code, cwd, env)
+        return self._run_python("cli", [*map(str, args)], code, cwd, env)
 
     def cli_bytes(self, *args: str) -> bytes:
         return subprocess.run(
@@ -326,7 +305,7 @@ class Desk:
             source = self.root / name
             if not source.exists() or source.read_text() != text:
                 self.write(source, text)
-        return self._run(self.python("script", str(source), preload=preload), code, cwd, env)
+        return self._run_python("script", [str(source)], code, cwd, env, preload)
 
     def record(self, *files: tuple[str, bytes]) -> None:
         """Write each content and track it, in one process that is no script."""
@@ -342,10 +321,15 @@ class Desk:
             """
         )
 
-    def run_code(self, source: str, code: int | None = 0, **more: Any) -> Completed:
-        """``python -c``."""
+    def run_code(
+        self, source: str, code: int | None = 0, *, bare: bool = False, **more: Any
+    ) -> Completed:
+        """``python -c``; a bare one has imported nothing before."""
         env, cwd = more.pop("env", None), more.pop("cwd", None)
-        return self._run(self.python("code", textwrap.dedent(source)), code, cwd, env, **more)
+        source = textwrap.dedent(source)
+        if bare or more:
+            return self._run(self.python("code", source), code, cwd, env, **more)
+        return self._run_python("code", [source], code, cwd, env)
 
     def git(self, *args: str, cwd: Path | None = None) -> str:
         return self._run(["git", *args], 0, cwd, None).stdout
@@ -449,6 +433,27 @@ class Desk:
     def forget(self) -> None:
         """Lose what the workspace remembers, as a fresh clone would not have it."""
         shutil.rmtree(self.root / ".lazydata")
+
+
+_kept: dict[tuple[int | None, str], forking.Forks] = {}
+
+
+def _forks(desk: Desk, env: dict[str, str], preload: str = "") -> forking.Forks | None:
+    """What forks processes with this environment; None where they have to be started."""
+    if not hasattr(os, "pidfd_open") or any(key.startswith(forking.MEASURED) for key in env):
+        return None
+    known = desk.user, preload
+    if known not in _kept:
+        _kept[known] = forking.Forks(desk.env, desk.user, preload)
+    return _kept[known] if _kept[known].fit(env) else None
+
+
+def _checked(done: Completed, code: int | None) -> Completed:
+    assert code is None or done.returncode == code, (
+        f"{done.args[-4:]} ended with {done.returncode}, not {code}\n"
+        f"stdout: {done.stdout[-2000:]}\nstderr: {done.stderr[-4000:]}"
+    )
+    return done
 
 
 def digest(content: bytes) -> str:

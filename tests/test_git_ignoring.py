@@ -479,7 +479,7 @@ def test_one_process_where_nothing_is_to_be_done_and_two_at_most(repo, counted):
 def test_a_call_on_what_is_unchanged_knows_no_git(repo):
     repo.record((X, b"1"))
     done = repo.run_code(
-        f"import sys\nfrom lazydata import track\ntrack({X!r})\nprint(*sys.modules)"
+        f"import sys\nfrom lazydata import track\ntrack({X!r})\nprint(*sys.modules)", bare=True
     )
     assert {"lazydata.git", "lazydata.workspace.git_ignoring", "subprocess"}.isdisjoint(
         done.stdout.split()

@@ -267,21 +267,15 @@ def test_no_more_is_under_way_than_the_line_is_long(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sftp: type[asyncssh.SFTPServer]
 ) -> None:
     """sshd copies what waits there with each packet; a long line is full all the same."""
-    under_way, most = 0, 0
+    sent: list[tuple[int, asyncio.Future[Any]]] = []
+    most = 0
     real = Requests.write
 
     def write(self: Requests, file: Any, begin: int, data: bytes) -> Any:
-        nonlocal under_way, most
-
-        def answered(_: object) -> None:
-            nonlocal under_way
-            under_way -= len(data)
-
-        under_way += len(data)
-        most = max(most, under_way)
-        answer = real(self, file, begin, data)
-        answer.add_done_callback(answered)
-        return answer
+        nonlocal most
+        sent.append((len(data), real(self, file, begin, data)))
+        most = max(most, sum(size for size, answer in sent if not answer.done()))
+        return sent[-1][1]
 
     monkeypatch.setattr(Requests, "write", write)
     if sftp is not Slow:  # whatever else this machine has to do
