@@ -197,11 +197,11 @@ def test_files_that_come_meanwhile_are_not_overwritten(you):
     code = f"""
         import pathlib, sys
         from lazydata.workspace import restoring
-        place = restoring._place
+        name = restoring._Restoring.name
         def late(*args, **more):
             pathlib.Path({path!r}).write_bytes(b"came meanwhile")
-            place(*args, **more)
-        restoring._place = late
+            name(*args, **more)
+        restoring._Restoring.name = late
         sys.argv = ["lazydata", "pull", "."]
         from lazydata.cli import main
         main()

@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ from lazydata.stamp import Stamp, grain_of, stamp_from, stamp_of
 from lazydata.tree import DIR, EXEC, LINK, Node
 from lazydata.trees import Change, Trees
 from lazydata.workspace import Workspace
-from lazydata.workspace.filling import Filled, Filling, begin_flush
+from lazydata.workspace.filling import Filled, Filling
 from lazydata.workspace.look import stat as stat_file
 from lazydata.workspace.placing import put_in_place, sweep, take_away
 
@@ -48,18 +48,20 @@ class _Ready(NamedTuple):
     filled: Filled
 
 
-class _Flushing(NamedTuple):
-    """Some of them, on their way to the disk.
+class _Batch(NamedTuple):
+    """Some changes.
 
     Args:
-        changes: those that they are of, and others that are carried out.
-        touched: directories where that was.
+        changes: all of them.
+        files: those for which bytes have to come to a file.
+        ready: their files.
+        touched: directories where something was done.
     """
 
     changes: list[Change]
+    files: list[Change]
     ready: list[_Ready]
     touched: set[str]
-    wait: Callable[[], None]
 
 
 class _Placed:
@@ -140,7 +142,7 @@ class Applying:
                 if root is not None:
                     self._new[""] = root
             with Filling(self._store, self._index) as filling:
-                self._run(iter(changes), filling)
+                filling.in_turns(_batches(changes), self._wanted, self._ready, self._place)
             self._remember([*self._new])
         except FileNotFoundError as error:
             where = error.filename or self._real
@@ -149,33 +151,25 @@ class Applying:
             where = error.filename or self._real
             raise from_os_error(error, "restore", where) from error
 
-    def _run(self, waiting: Iterator[Change], filling: Filling) -> None:
-        """Some are carried out, filled and flushed while files of those before get their names."""
-        before: _Flushing | None = None
-        try:
-            while some := list(islice(waiting, AT_ONCE)):
-                touched: set[str] = set()
-                files = [change for change in some if not self._is_done(change, touched)]
-                batch = filling.begin([self._wanted(change) for change in files])
-                if before is not None:
-                    placed, before = before, None
-                    self._place(placed, filling)
-                ready = []
-                for change, filled in zip(files, filling.finish(batch), strict=True):
-                    if isinstance(filled, LazydataError):
-                        raise filled
-                    if change.new is not None:
-                        self._set_mode(filled.temp, change.new)
-                    ready.append(_Ready(change, filled))
-                together = len(ready) > fsutil.FLUSHED_ALONE
-                wait = begin_flush([each.filled for each in ready], together=together)
-                before = _Flushing(some, ready, touched, wait)
-        except Exception:
-            if before is not None:  # those that came so far may stay
-                self._place(before, filling)
-            raise
-        if before is not None:
-            self._place(before, filling)
+    def _wanted(self, some: _Batch) -> list[tuple[Digest, str]]:
+        """Carry out what needs no bytes."""
+        some.files.extend(each for each in some.changes if not self._is_done(each, some.touched))
+        wanted = []
+        for change in some.files:
+            directory = os.path.dirname(self._at(change.path))
+            sweep(self._workspace, directory)
+            assert change.new is not None
+            wanted.append((change.new.digest, directory))
+        return wanted
+
+    def _ready(self, some: _Batch, outcomes: Sequence[Filled | LazydataError]) -> list[Filled]:
+        for change, filled in zip(some.files, outcomes, strict=True):
+            if isinstance(filled, LazydataError):
+                raise filled
+            if change.new is not None:
+                self._set_mode(filled.temp, change.new)
+            some.ready.append(_Ready(change, filled))
+        return [each.filled for each in some.ready]
 
     def _is_done(self, change: Change, touched: set[str]) -> bool:
         """Carry out a change; False where bytes have to come to a file for it."""
@@ -193,12 +187,6 @@ class Applying:
         else:
             return False
         return True
-
-    def _wanted(self, change: Change) -> tuple[Digest, str]:
-        directory = os.path.dirname(self._at(change.path))
-        sweep(self._workspace, directory)
-        assert change.new is not None
-        return change.new.digest, directory
 
     def _at(self, path: str) -> str:
         return os.path.join(self._real, *path.split("/")) if path else self._real
@@ -279,9 +267,8 @@ class Applying:
             mode |= (mode & 0o444) >> 2
         os.chmod(path, mode)
 
-    def _place(self, some: _Flushing, filling: Filling) -> None:
+    def _place(self, some: _Batch, together: bool) -> None:
         """Give files their names, now that their bytes are durable."""
-        some.wait()
         for change, (temp, fingerprint) in some.ready:
             real, name, old = self._at(change.path), self._name + change.path, change.old
             if old is None or old.kind == LINK:
@@ -303,12 +290,11 @@ class Applying:
                 if status is not None:  # else somebody has removed it again
                     placed = self._placed.setdefault(where, _Placed())
                     placed.add(base, fingerprint, stamp_from(status), time.time_ns())
-        if len(some.ready) > fsutil.FLUSHED_ALONE:
+        if together:
             paths = [self._at(each.change.path) for each in some.ready]
             fsutil.flush_names(paths, together=True)
         else:
             self._flush_names(some.touched)
-        filling.settled()
         self._meter.done(len(some.changes))
         # What is right in a new directory comes in a row: all but the last are filled.
         filled = {each.path.rpartition("/")[0] for each in some.changes} | self._begun
@@ -379,6 +365,12 @@ class Applying:
             node.files,
             "".join([below[at] for at in sorted(below)]),
         )
+
+
+def _batches(changes: Iterable[Change]) -> Iterator[_Batch]:
+    waiting = iter(changes)
+    while some := list(islice(waiting, AT_ONCE)):
+        yield _Batch(some, [], [], set())
 
 
 def needed(changes: Iterable[Change]) -> Iterator[Node]:

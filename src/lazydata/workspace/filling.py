@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from lazydata import fsutil
 from lazydata.digest import Digest
@@ -13,6 +14,8 @@ from lazydata.helper import cores, may_start
 from lazydata.index import Index
 from lazydata.store import Store
 from lazydata.unpacking import UnpackingElsewhere, Wanted
+
+T = TypeVar("T")
 
 _LEAST = 1_000  # files; below that it is not worth a process
 _FIRST = 60  # percent of a batch: it has to do while the batch before gets its names
@@ -55,9 +58,7 @@ class Filling(AbstractContextManager["Filling"]):
 
     Example:
         with Filling(store, index) as filling:
-            batch = filling.begin([(digest, "/somewhere")])
-            for filled in filling.finish(batch):
-                ...
+            filling.in_turns(batches, wanted, ready, name)
     """
 
     def __init__(self, store: Store, index: Index) -> None:
@@ -72,6 +73,47 @@ class Filling(AbstractContextManager["Filling"]):
         self._store.packs.drop()
         for temp in [temp for temps in self._temps for temp in temps]:
             fsutil.remove(temp)
+
+    def in_turns(
+        self,
+        batches: Iterable[T],
+        wanted: Callable[[T], Sequence[tuple[Digest, str]]],
+        ready: Callable[[T, Sequence[Filled | LazydataError]], Sequence[Filled]],
+        name: Callable[[T, bool], None],
+    ) -> None:
+        """Fill and flush batches of files, each while those of the one before get their names.
+
+        Where one fails, those before it get their names all the same.
+
+        Args:
+            batches: taken one after the other.
+            wanted: what ``begin`` is to be given for a batch.
+            ready: is told what became of it, and says what is to be flushed.
+            name: gives what was flushed its names. It is told whether all of that was, and
+                shall be, flushed together: see ``fsutil.flush_files``.
+        """
+        before: Callable[[], None] | None = None
+        try:
+            for some in batches:
+                objects = wanted(some)
+                together = len(objects) > fsutil.FLUSHED_ALONE
+                batch = self.begin(objects)
+                if before is not None:
+                    named, before = before, None
+                    named()
+                flush = begin_flush(ready(some, self.finish(batch)), together=together)
+                before = partial(self._name, flush, partial(name, some, together))
+        except Exception:
+            if before is not None:
+                before()
+            raise
+        if before is not None:
+            before()
+
+    def _name(self, flush: Callable[[], None], name: Callable[[], None]) -> None:
+        flush()
+        name()
+        self.settled()
 
     def begin(self, wanted: Sequence[tuple[Digest, str]]) -> Batch:
         """Begin to fill files, on another core if they are many; one batch after the other.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lazydata import fsutil
@@ -14,7 +14,7 @@ from lazydata.manifest import Entry
 from lazydata.progress import Meter
 from lazydata.stamp import stamp_from
 from lazydata.workspace import Workspace
-from lazydata.workspace.filling import Filled, Filling, begin_flush
+from lazydata.workspace.filling import Filled, Filling
 from lazydata.workspace.look import stat
 from lazydata.workspace.placing import sweep
 
@@ -29,13 +29,11 @@ class _Ready(NamedTuple):
     filled: Filled
 
 
-class _Flushing(NamedTuple):
-    """A batch of them, on its way to the disk."""
+class _Batch(NamedTuple):
+    """Some of the missing ones, and the files of those that could be filled."""
 
+    missing: Sequence[tuple[Entry, str]]
     ready: list[_Ready]
-    wait: Callable[[], None]
-    together: bool
-    files: int
 
 
 class Restored(NamedTuple):
@@ -60,9 +58,12 @@ def restore_missing(
         meter: told of each file.
     """
     restoring = _Restoring(workspace, index, meter)
+    batches = (
+        _Batch(missing[start : start + AT_ONCE], []) for start in range(0, len(missing), AT_ONCE)
+    )
     try:
         with Filling(workspace.store, index) as filling:
-            restoring.run(missing, filling)
+            filling.in_turns(batches, restoring.wanted, restoring.ready, restoring.name)
     except OSError as error:
         where = error.filename or workspace.root
         raise from_os_error(error, "restore", where) from error
@@ -70,90 +71,61 @@ def restore_missing(
 
 
 class _Restoring:
-    """A batch is filled and flushed while the one before it gets its names."""
+    """What ``Filling.in_turns`` needs for missing files."""
 
     def __init__(self, workspace: Workspace, index: Index, meter: Meter) -> None:
         self._workspace, self._index, self._meter = workspace, index, meter
         self.done = Restored([], [])
 
-    def run(self, missing: Sequence[tuple[Entry, str]], filling: Filling) -> None:
-        before: _Flushing | None = None
-        try:
-            for start in range(0, len(missing), AT_ONCE):
-                some = missing[start : start + AT_ONCE]
-                together = len(some) > fsutil.FLUSHED_ALONE
-                batch = filling.begin(self._wanted(some, durable=not together))
-                if before is not None:
-                    named, before = before, None
-                    self._name(named, filling)
-                ready: list[_Ready] = []
-                for (entry, real), filled in zip(some, filling.finish(batch), strict=True):
-                    if isinstance(filled, LazydataError):
-                        self.done.left.append(entry)  # what is wrong is told, or healed, singly
-                    else:
-                        ready.append(_Ready(entry, real, filled))
-                wait = begin_flush([one.filled for one in ready], together=together)
-                before = _Flushing(ready, wait, together, len(some))
-        except Exception:
-            if before is not None:  # those that came so far may stay
-                self._name(before, filling)
-            raise
-        if before is not None:
-            self._name(before, filling)
-
-    def _wanted(
-        self, some: Sequence[tuple[Entry, str]], *, durable: bool
-    ) -> list[tuple[Digest, str]]:
-        wanted = [(entry.latest.digest, os.path.dirname(real)) for entry, real in some]
+    def wanted(self, some: _Batch) -> list[tuple[Digest, str]]:
+        wanted = [(entry.latest.digest, os.path.dirname(real)) for entry, real in some.missing]
+        together = len(wanted) > fsutil.FLUSHED_ALONE
         for directory in sorted({directory for _, directory in wanted}):
-            fsutil.make_dirs(directory, durable=durable)
+            fsutil.make_dirs(directory, durable=not together)
             sweep(self._workspace, directory)
         return wanted
 
-    def _name(self, some: _Flushing, filling: Filling) -> None:
-        some.wait()
-        _place(self._workspace, self._index, some.ready, self.done, together=some.together)
-        filling.settled()
-        self._meter.done(some.files)
+    def ready(self, some: _Batch, outcomes: Sequence[Filled | LazydataError]) -> list[Filled]:
+        for (entry, real), filled in zip(some.missing, outcomes, strict=True):
+            if isinstance(filled, LazydataError):
+                self.done.left.append(entry)  # what is wrong is told, or healed, singly
+            else:
+                some.ready.append(_Ready(entry, real, filled))
+        return [each.filled for each in some.ready]
 
-
-def _place(
-    workspace: Workspace,
-    index: Index,
-    ready: Sequence[_Ready],
-    done: Restored,
-    *,
-    together: bool,
-) -> None:
-    """Under the lock: give the files their names, and remember that."""
-    rows: list[tuple[str, FileRow]] = []
-    placed: list[str] = []
-    baselines: dict[str, Digest | None] = {}
-    with workspace.baseline.lock():
-        listed = workspace.view(index).some([one.entry.path for one in ready])
-        for entry, real, (temp, fingerprint) in ready:
-            now = listed.get(entry.path)
-            arriving = os.stat(temp)
-            if (
-                now is None
-                or now.latest != entry.latest
-                or not fsutil.add_name(temp, real, durable=False)
-            ):
-                done.left.append(entry)  # it was changed, or made, meanwhile
-                fsutil.remove(temp)
-                continue
-            placed.append(real)
-            baselines[entry.path] = entry.latest.digest
-            status = stat(real)
-            if status is None:
-                continue  # somebody has removed it again
-            stamp = stamp_from(status)
-            if arriving.st_nlink > 1:  # an object's own inode: our names move its ctime
-                index.restamp(stamp_from(arriving), stamp)
-            # Just written, so a later write could hide behind its stamp: racy.
-            rows.append((real, FileRow(stamp, True, entry.latest.digest, fingerprint, 0)))
-        if placed:
-            fsutil.flush_names(placed, together=together)
-            workspace.baseline.put(baselines)
-            index.put_files(rows)
-    done.paths.extend(baselines)
+    def name(self, some: _Batch, together: bool) -> None:
+        """Under the lock: give the files their names, and remember that."""
+        rows: list[tuple[str, FileRow]] = []
+        placed: list[str] = []
+        baselines: dict[str, Digest | None] = {}
+        index = self._index
+        with self._workspace.baseline.lock():
+            paths = [one.entry.path for one in some.ready]
+            listed = self._workspace.view(index).some(paths)
+            for entry, real, (temp, fingerprint) in some.ready:
+                now = listed.get(entry.path)
+                arriving = os.stat(temp)
+                if (
+                    now is None
+                    or now.latest != entry.latest
+                    or not fsutil.add_name(temp, real, durable=False)
+                ):
+                    self.done.left.append(entry)  # it was changed, or made, meanwhile
+                    fsutil.remove(temp)
+                    continue
+                placed.append(real)
+                baselines[entry.path] = entry.latest.digest
+                status = stat(real)
+                if status is None:
+                    continue  # somebody has removed it again
+                stamp = stamp_from(status)
+                if arriving.st_nlink > 1:  # an object's own inode: our names move its ctime
+                    index.restamp(stamp_from(arriving), stamp)
+                # Just written, so a later write could hide behind its stamp: racy.
+                rows.append((real, FileRow(stamp, True, entry.latest.digest, fingerprint, 0)))
+            if placed:
+                fsutil.flush_names(placed, together=together)
+                self._workspace.baseline.put(baselines)
+                index.put_files(rows)
+        self.done.paths.extend(baselines)
+        self._meter.done(len(some.missing))
