@@ -448,6 +448,11 @@ def _forks(desk: Desk, env: dict[str, str], preload: str = "") -> forking.Forks 
     return _kept[known] if _kept[known].fit(env) else None
 
 
+def pytest_sessionfinish() -> None:
+    while _kept:
+        _kept.popitem()[1].close()
+
+
 def _checked(done: Completed, code: int | None) -> Completed:
     assert code is None or done.returncode == code, (
         f"{done.args[-4:]} ended with {done.returncode}, not {code}\n"

@@ -26,7 +26,7 @@ import time
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 # All that a run can need of others. Some of it is read when a user may not do that any more:
 # interpreter and packages may lie below /root.
@@ -132,6 +132,11 @@ class Forks:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
+
+    def close(self) -> None:
+        """Fork no more; what was forked goes on."""
+        self._socket.close()
+        self._process.wait()
 
     def fit(self, env: Mapping[str, str]) -> bool:
         """Whether a process with this environment can be forked."""
@@ -255,83 +260,88 @@ def _tell(answer: int, number: int) -> None:
         pass  # nobody waits for it
 
 
-def _become(sent: Sequence[int]) -> dict[str, Any]:
-    """Be the process that was asked for."""
+def _become(sent: Sequence[int]) -> tuple[str, list[str]]:
+    """Be the process that was asked for: what it is to run, and with what."""
     size = os.fstat(sent[0]).st_size
-    ask: dict[str, Any] = json.loads(os.pread(sent[0], size, 0))
+    ask = json.loads(os.pread(sent[0], size, 0))
     for number, each in enumerate(sent[1:4]):
         os.dup2(each, number)
     os.closerange(3, 1 << 20)
     os.chdir(ask["cwd"])
     os.environ.clear()
     os.environ.update(ask["env"])
-    return ask
+    return ask["kind"], ask["args"]
 
 
-def _end(main: types.ModuleType, code: int) -> None:
+def _run(kind: str, args: list[str], *, may_read: bool) -> None:
+    """What Python does at its start."""
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = __builtins__
+    if kind == "cli":
+        sys.argv[:] = ["lazydata", *args]
+        sys.path[0] = os.getcwd()
+        if may_read:
+            runpy._run_module_as_main("lazydata")  # type: ignore[attr-defined]
+        else:
+            import lazydata.cli
+
+            lazydata.cli.main()
+        return
+    if kind == "code":
+        sys.argv[:] = ["-c", *args[1:]]
+        sys.path[0] = ""
+        source, file = args[0].encode(), "<string>"
+    else:
+        sys.argv[:] = args
+        sys.path[0] = os.path.dirname(os.path.realpath(args[0]))
+        source, file = Path(args[0]).read_bytes(), args[0]
+        main.__file__ = file
+    exec(compile(source, file, "exec"), main.__dict__)
+
+
+def _end(code: int) -> None:
     """As Python ends, but without taking apart what was imported: that takes longer than it all."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    main.__dict__.clear()
+    sys.modules["__main__"].__dict__.clear()
     gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-if __name__ == "__main__":
-    how, *_given = sys.argv[1:]
+def _main(how: str, *given: str) -> None:
     if how == "serve":
-        _number, _user, _preload = _given
+        number, user, preload = given
     else:
-        _user, _preload, _kind, *_args = _given
-    _load(f"{LIBRARIES} {_preload}")
-    if _user:
+        user, preload, kind, *args = given
+    _load(f"{LIBRARIES} {preload}")
+    if user:
         _load("typer.rich_utils shellingham")
-        for _package in ("lazydata", "typer", "rich"):
-            _load_all(_package)
-    elif how == "serve":
-        _load(REMOTES)
+        for package in ("lazydata", "typer", "rich"):
+            _load_all(package)
     if how == "serve":
-        with socket.socket(fileno=int(_number)) as _asked:
-            _sent = _serve(_asked)
-            _asked.detach()
-        _ask = _become(_sent)
-        _kind, _args = _ask["kind"], _ask["args"]
-    if _user and os.geteuid() == 0:
+        _load(REMOTES)
+        with socket.socket(fileno=int(number)) as asked:
+            sent = _serve(asked)
+            asked.detach()
+        kind, args = _become(sent)
+    if user and os.geteuid() == 0:
         os.setgroups([])
-        os.setgid(int(_user))
-        os.setuid(int(_user))
-    # From here on it is as Python's own start would have it, so that no caller is us.
-    _main = types.ModuleType("__main__")
-    _main.__dict__["__builtins__"] = __builtins__
-    sys.modules["__main__"] = _main
+        os.setgid(int(user))
+        os.setuid(int(user))
+    code = 0
     try:
-        if _kind == "cli":
-            sys.argv[:] = ["lazydata", *_args]
-            sys.path[0] = os.getcwd()
-            if _user:
-                from lazydata.cli import main
-
-                sys.exit(main())
-            runpy._run_module_as_main("lazydata")  # type: ignore[attr-defined]
-        elif _kind == "code":
-            sys.argv[:] = ["-c", *_args[1:]]
-            sys.path[0] = ""
-            exec(compile(_args[0], "<string>", "exec"), _main.__dict__)
-        else:
-            sys.argv[:] = _args
-            sys.path[0] = os.path.dirname(os.path.realpath(_args[0]))
-            _main.__file__ = _args[0]
-            with open(_args[0], "rb") as _file:
-                _source = _file.read()
-            exec(compile(_source, _args[0], "exec"), _main.__dict__)
-        _end(_main, 0)
-    except SystemExit as _exit:
-        if _exit.code is not None and not isinstance(_exit.code, int):
-            print(_exit.code, file=sys.stderr)
-            _exit.code = 1
-        _end(_main, _exit.code or 0)
+        _run(kind, args, may_read=not user)
+    except SystemExit as error:
+        code = error.code or 0 if isinstance(error.code, int | None) else 1
+        if code == 1 and error.code != 1:
+            print(error.code, file=sys.stderr)
     except Exception:
         sys.excepthook(*sys.exc_info())
-        _end(_main, 1)
+        code = 1
+    _end(code)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -58,10 +58,11 @@ class Member:
         self.longest = 0.0, ""
 
     def run(self) -> None:
-        """Do the same again and again until the time is over."""
+        """Do the same again and again until the time is over, and it was done once."""
         step = _ROLES[self.ask["role"]](self)
-        while not self.did or time.monotonic() < self.end:
-            step()
+        was_done = False
+        while not was_done or time.monotonic() < self.end:
+            was_done = step() is not False or was_done
             time.sleep(self.draw.random() * self.ask.get("pause", 0.02))
 
     def report(self) -> dict[str, Any]:
@@ -180,13 +181,17 @@ def _beginner(me: Member) -> Callable[[], None]:
     return step
 
 
-def _tracker(me: Member) -> Callable[[], None]:
-    def step() -> None:
+def _tracker(me: Member) -> Callable[[], bool]:
+    """Tracks; while somebody else is at a file it may be told so each time."""
+
+    def step() -> bool:
         path = me.draw.choice(me.ask["paths"])
-        if me.track(path) and me.ask.get("must_be_there"):
+        was_done = me.track(path)
+        if was_done and me.ask.get("must_be_there"):
             if not os.path.exists(path):
                 me.wrong.append(f"{path} was tracked, and is not there")
             me.look(path)
+        return was_done
 
     return step
 
@@ -262,7 +267,8 @@ def _checker(me: Member) -> Callable[[], None]:
     return lambda: check(me)
 
 
-_ROLES: dict[str, Callable[[Member], Callable[[], None]]] = {
+# What makes the steps of a role; one says False where somebody else was in the way.
+_ROLES: dict[str, Callable[[Member], Callable[[], bool | None]]] = {
     "beginner": _beginner,
     "writer": _writer,
     "tracker": _tracker,
