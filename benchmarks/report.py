@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "explanation" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 OURS = "lazydata"
+NAMED = {"transfers": "Push and pull"}  # titles of what is no workload
 
 Figures = dict[str, dict[str, list[float]]]  # of a program, of a stage, of each time
 
@@ -123,6 +125,7 @@ def page(
     ]
     parts = [budget_table(budgets)]
     parts += [section(measured[n]) for n, (_, section) in workloads.items() if measured[n]]
+    parts += [kept for name in NAMED if (kept := results_section(name, directory))]
     before, _, rest = target.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     target.write_text(
@@ -130,8 +133,27 @@ def page(
     )
 
 
-def budget_table(results: list[Result]) -> str:
-    lines = ["## Budgets", "", "| what | measured | budget | | |", "|---|---|---|---|---|"]
+def save_results(name: str, results: list[Result], machine: str, directory: Path) -> None:
+    """Write results that are no stages of a workload."""
+    directory.mkdir(parents=True, exist_ok=True)
+    date = datetime.date.today().isoformat()
+    kept = {"date": date, "machine": machine, "results": [asdict(each) for each in results]}
+    text = json.dumps(kept, indent=1, ensure_ascii=False)
+    (directory / f"{date}-{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def results_section(name: str, directory: Path) -> str:
+    """The last of these results; empty if there are none."""
+    found = sorted(directory.glob(f"????-??-??-{name}.json"))
+    if not found:
+        return ""
+    kept = json.loads(found[-1].read_text(encoding="utf-8"))
+    table = budget_table([Result(**each) for each in kept["results"]], NAMED[name])
+    return f"{table}\n\n{kept['date']}. {kept['machine']}."
+
+
+def budget_table(results: list[Result], title: str = "Budgets") -> str:
+    lines = [f"## {title}", "", "| what | measured | budget | | |", "|---|---|---|---|---|"]
     for each in results:
         measured = "–" if each.measured is None else f"{each.measured:.3g} {each.unit}"
         limit = "" if each.limit is None else f"≤ {each.limit:g} {each.unit}"

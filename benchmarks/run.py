@@ -184,11 +184,13 @@ def run(given: argparse.Namespace, options: SuiteOptions, scratch: Path) -> int:
             if not isinstance(error, BenchmarkError):
                 traceback.print_exc()
             continue
+        if name in report.NAMED:
+            report.save_results(name, results, machine(given.dir), options.results)
         for result in results:
             over += result.verdict == "OVER"
             print(row(result), flush=True)
 
-    if not given.only or set(given.only) & set(SUITE):
+    if not given.only or set(given.only) & {*SUITE, *report.NAMED}:
         publish(options, scratch)
     print(f"\n{over} over budget, {broken} failed")
     return 1 if broken or (over and not given.quick) else 0
