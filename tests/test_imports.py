@@ -109,6 +109,17 @@ def test_version_option_loads_no_command_framework(modules_after):
     assert top(loaded).isdisjoint(slow), sorted(top(loaded) & slow)
 
 
+@pytest.mark.parametrize("command", [["status"], ["track", "x"], ["restore", "x"]])
+def test_what_is_done_all_day_loads_no_command_framework(modules_after, tmp_path, command):
+    (tmp_path / "lazydata.yml").write_text("version: 2\n")
+    (tmp_path / "x").write_text("x")
+    first = [["track", "x"]] if command != ["track", "x"] else []
+    run = f"for each in {[*first, command]}: assert not run(each)\n"
+    _, loaded = modules_after(f"from lazydata.cli.running import run\n{run}")
+    slow = {"typer", "rich", "click", "boto3", "asyncssh", "asyncio"}
+    assert top(loaded).isdisjoint(slow), sorted(top(loaded) & slow)
+
+
 def test_installed_command_and_module_are_the_same(project):
     told = project.run_cli("--version").stdout
     assert (

@@ -16,6 +16,7 @@ from lazydata.cli import (
     examples,
     git,
     history,
+    keeping,
     render,
     sharing,
     standing,
@@ -23,11 +24,9 @@ from lazydata.cli import (
 )
 from lazydata.cli.arguments import From, Json, Paths, Recursive, SomePaths, Version
 from lazydata.cli.printing import print_line
-from lazydata.cli.shared import Here, Span, for_each
+from lazydata.cli.shared import Here, Span
 from lazydata.errors import UsageError
-from lazydata.fsutil import FLUSHED_ALONE
 from lazydata.manifest import Entry
-from lazydata.workspace import Workspace
 
 app = typer.Typer(
     name="lazydata",
@@ -80,32 +79,7 @@ def track(
     ],
 ) -> None:
     """Record files and directories as track() does."""
-    from lazydata.workspace import absolute
-    from lazydata.workspace.git_ignoring import ignore
-    from lazydata.workspace.settle import NEW, settle
-
-    new: dict[str, tuple[Workspace, list[str]]] = {}
-
-    def record(path: str) -> None:
-        if not path:
-            raise UsageError("a PATH is empty", hint="name a file or a directory")
-        where = absolute(path)
-        workspace = Workspace.governing(where)
-        with workspace.index() as index:
-            settled, _ = settle(workspace, where, index, on_change="version")
-        if settled.action == NEW:
-            name = workspace.place(where).name + "/" * os.path.isdir(where)
-            new.setdefault(workspace.root, (workspace, []))[1].append(name)
-
-    try:
-        if len(paths) > FLUSHED_ALONE and all(map(os.path.isfile, paths)):
-            from lazydata.workspace.recording import record_all
-
-            paths = record_all(paths, new)
-        for_each(paths, record, "tracked")
-    finally:
-        for workspace, names in new.values():
-            ignore(workspace, names)
+    keeping.track(paths)
 
 
 @app.command()
@@ -176,41 +150,7 @@ def restore(
 
     An older one becomes the newest in lazydata.yml. What is in its place is stored first.
     """
-    from lazydata.workspace import upkeep
-
-    rows: list[tuple[str, str]] = []
-
-    def put_back_all(here: Here) -> None:
-        if revision is not None:
-            named = history.versions_at(here, revision)
-        else:
-            named = {entry.name: (entry, version) for entry in here.entries()}
-        if version is not None and (len(named) != 1 or span.is_wide):
-            raise UsageError("--version goes with one file", hint="restore the files one by one")
-
-        together: set[str] = set()
-        if version is None and revision is None:
-            latest = [entry for entry, _ in named.values()]
-            together = upkeep.restore_missing_files(here.workspace, here.index, latest)
-
-        def put_back(path: str) -> None:
-            if path in together:
-                digest = named[path][0].latest.digest
-            else:
-                digest = upkeep.restore(here.workspace, here.index, *named[path])
-            rows.append((span.label(here, path), digest))
-            if not json:
-                print_line(f"{here.shown(path)} is {digest.hex[:12]}")
-
-        for_each(list(named), put_back, "restored")
-
-    if version is not None and revision is not None:
-        raise UsageError("--version and --from each name a version", hint="give one of them")
-    span = Span(paths, recursive=recursive)
-    span.each(put_back_all)
-    if json:
-        render.restored(span.root, rows)
-    span.end()
+    keeping.restore(paths, version=version, revision=revision, recursive=recursive, json=json)
 
 
 @app.command()

@@ -70,6 +70,10 @@ def _find(arguments: list[str]) -> Callable[[], object]:
                 from lazydata.cli import fetching
 
                 return partial(fetching.pull, paths)
+            if name in (["track"], ["restore"]) and paths:
+                from lazydata.cli import keeping
+
+                return partial(keeping.track if name == ["track"] else keeping.restore, paths)
         if arguments[:1] == ["git"] and arguments[1:2] in (["merge-driver"], ["hook"]):
             from lazydata.cli import plumbing
 
