@@ -21,7 +21,8 @@ import sys
 from lazydata.workspace import applying, inside, pushing
 inside.AT_ONCE = pushing.AT_ONCE = int(sys.argv[1])
 applying.AT_ONCE = 3
-del sys.argv[1]
+pushing._WHOLE = int(sys.argv[2]) or pushing._WHOLE
+del sys.argv[1:3]
 from lazydata.cli import main
 main()
 """
@@ -40,9 +41,9 @@ def me(project, remote):
     return project
 
 
-def together(desk, count, *arguments, code=0):
-    """Run a command that moves so many objects together."""
-    process = desk.popen(TOGETHER, str(count), *arguments)
+def together(desk, count, *arguments, code=0, whole=0):
+    """Run a command that moves so many objects together, and so many in whole packs."""
+    process = desk.popen(TOGETHER, str(count), str(whole), *arguments)
     out, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     return json.loads(out) if "--json" in arguments else err
@@ -61,6 +62,15 @@ def test_a_push_sends_each_object_once_and_packs_as_they_are(me, remote, count):
     assert packs(remote) == packs(me.lazydata_home)
     done = together(me, count, "push", "--json")
     assert (done["objects"], done["already"]) == (0, len(every))
+
+
+def test_a_pack_of_more_than_memory_is_meant_for_goes_in_parts(me, remote):
+    every = set(objects_of(TREE)[1])
+    done = together(me, 40, "push", "--json", whole=50)
+    assert (done["objects"], done["already"]) == (len(every), 0)
+    assert set(objects_below(remote)) == every
+    assert packs(remote)
+    assert not set(packs(remote)) & set(packs(me.lazydata_home))
 
 
 def test_versions_share_what_they_share(me, remote):
