@@ -241,7 +241,7 @@ def machine(directory: Path | None) -> str:
         pass
     where = directory or Path(tempfile.gettempdir())
     return (
-        f"{os.cpu_count()} cores ({model}){memory}; {file_system(where)} at {where}; "
+        f"{os.cpu_count()} cores ({model}){memory}; {file_system(where)}; "
         f"{platform.system()} {platform.release()}; Python {platform.python_version()}; "
         f"{'root' if hasattr(os, 'geteuid') and os.geteuid() == 0 else 'not root'}"
     )
