@@ -261,3 +261,14 @@ def test_a_fresh_clone_finds_and_mends_as_well(me, origin, new_desk, digest):
 
 def test_an_unknown_remote_is_refused(me):
     commands(me, ("verify", "--remote", "nowhere"), code=2)
+
+
+def test_a_shard_that_another_user_is_making_is_none_yet(ordinary):
+    ordinary.write("x", "x")
+    ordinary.run_cli("track", "x")
+    made = ordinary.object(b"x").parent.parent / ".lazydata-1f-0123456789abcdef.tmp"
+    made.mkdir(mode=0o700)
+    made.chmod(0o700 if ordinary.user is not None else 0)  # ours, where it is not the user's
+    ordinary.run_cli("verify")
+    ordinary.run_cli("gc")
+    assert ordinary.holds(b"x")

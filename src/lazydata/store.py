@@ -170,6 +170,8 @@ class Store(Adopting):
         for algorithm in ("blake3", "sha256"):
             base = os.path.join(self.directory, algorithm)
             for shard in sorted(_names(base)):
+                if len(shard) != 2:  # another user may be making one, and let nobody in yet
+                    continue
                 for digits in sorted(_names(os.path.join(base, shard))):
                     if len(digits) == 64 and digits.startswith(shard):
                         yield Digest(f"{algorithm}:{digits}")
